@@ -1,0 +1,77 @@
+"""`callsmith`: the command group. Each command is imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from callsmith.errors import CallsmithError
+
+COMMANDS = {
+    "run": ("callsmith.cli.run:run", "Run a run file, or finish a run that was stopped."),
+    "check": ("callsmith.cli.run:check", "Validate a run file without running it."),
+    "show": ("callsmith.cli.show:show", "Show a run folder: the table, or one episode."),
+    "plugins": ("callsmith.cli.plugins:plugins", "List plugins and what they offer."),
+    "schema": ("callsmith.cli.schema:schema", "Print the JSON Schema of run files."),
+    "render": ("callsmith.cli.text:render", "Render a conversation through a template."),
+    "parse": ("callsmith.cli.text:parse", "Parse a completion through a template."),
+    "new-plugin": ("callsmith.cli.new_plugin:new_plugin", "Write a working plugin package."),
+}
+"""Every command: where it is, and its line in `callsmith --help`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that `--help` and completion stay fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with "did you mean" for an unknown command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from callsmith.catalog import did_you_mean
+
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"No such command {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="callsmith", prog_name="callsmith")
+def cli() -> None:
+    """Make self-hosted language models call tools reliably, and prove it."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The console script. Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
+    try:
+        return cli.main(args=arguments, prog_name="callsmith", standalone_mode=True)
+    except CallsmithError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""A bake-off: arms × tasks × samples, bounded concurrency per arm, resumable.
+
+Every episode ends in the run folder before it counts; starting the same run again does what is
+missing and nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from callsmith.agent import run_episode
+from callsmith.codec import to_json
+from callsmith.errors import ConfigError, StoreError
+from callsmith.protocols import ChatArm, Toolbox, Verifier
+from callsmith.runs.store import Key, RunFolder, RunWriter, digest
+from callsmith.types import Task, Trace, Verdict
+from callsmith.wiring import ArmPlan, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a bake-off is: episodes done and in all, and the one that just finished."""
+
+    done: int
+    total: int
+    resumed: int
+    arm: str = ""
+    trace: Trace | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+async def run_bakeoff(
+    plan: Plan, path: Path, progress: Callable[[Progress], None] | None = None
+) -> RunFolder:
+    """Runs what is missing of `plan` in the run folder `path` and returns the folder.
+
+    Raises `ConfigError` when something cannot be built and `StoreError` when the folder holds
+    another run. A failing episode is a trace with an error and stops nothing.
+    """
+    tasks, verifiers = plan.build_tasks()
+    toolboxes = plan.build_toolboxes(tasks)
+    folder = RunFolder(path)
+    arms: dict[str, ChatArm] = {}
+    try:
+        for arm in plan.arms:
+            try:
+                arms[arm.name] = plan.build_arm(arm)
+            except ConfigError as error:
+                raise error.at(f"arms.{arm.name}") from None
+        with folder.writing() as writer:
+            header = _open_header(plan, folder, tasks)
+            fidelity = await asyncio.gather(*(_probe(arm) for arm in arms.values()))
+            header["sessions"].append(_session(plan, dict(zip(arms, fidelity, strict=True))))
+            folder.write_header(header)
+            await _run_missing(plan, writer, arms, tasks, verifiers, toolboxes, progress)
+    finally:
+        for chat in arms.values():
+            await chat.aclose()
+    return folder
+
+
+def _open_header(plan: Plan, folder: RunFolder, tasks: tuple[Task, ...]) -> dict[str, Any]:
+    """A new header, or the folder's own if it holds this very run."""
+    config = plan.describe()
+    identity = {"config": config, "tasks": digest(to_json(tasks))}
+    if not (folder.path / "run.json").exists():
+        return {
+            "name": plan.frame.name,
+            "digest": digest(identity),
+            "config": config,
+            "tasks_digest": identity["tasks"],
+            "episodes": len(plan.arms) * len(tasks) * plan.frame.samples,
+            "sessions": [],
+        }
+    header = folder.header
+    if header["digest"] != digest(identity):
+        where = _first_difference(header["config"], config)
+        raise StoreError(
+            f"{folder.path} holds another run ({where or 'its tasks changed'}); "
+            "name another folder with --out"
+        )
+    return header
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(k for k in new if k not in old)]:
+            place = f"{path}.{key}" if path else str(key)
+            if key not in old or key not in new:
+                return f"{place} is in only one of them"
+            found = _first_difference(old[key], new[key], place)
+            if found:
+                return found
+        return ""
+    if isinstance(old, tuple | list) and isinstance(new, tuple | list):
+        same = list(old) == list(new)
+    else:
+        same = old == new
+    return "" if same else f"{path}: {old!r:.60} there, {new!r:.60} here"
+
+
+def _session(plan: Plan, fidelity: Mapping[str, Any]) -> dict[str, Any]:
+    """What was installed and probed when this process worked on the run."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "callsmith": version("callsmith"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "plugins": {
+            plugin.name: f"{plugin.distribution} {plugin.version}"
+            for plugin in plan.catalog.plugins
+            if plugin.components
+        },
+        "fidelity": fidelity,
+        "pid": os.getpid(),
+    }
+
+
+async def _probe(arm: ChatArm) -> Any:
+    try:
+        async with asyncio.timeout(60):
+            return to_json(await arm.probe())
+    except Exception as error:  # a probe must never stop a run
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+async def _run_missing(
+    plan: Plan,
+    writer: RunWriter,
+    arms: Mapping[str, ChatArm],
+    tasks: tuple[Task, ...],
+    verifiers: Mapping[str, Verifier],
+    toolboxes: Mapping[str, Toolbox],
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    by_id = {task.id: task for task in tasks}
+    judged = writer.folder.verdicts()
+    finished: set[Key] = set()
+    for trace in writer.folder.traces():
+        key = (trace.arm, trace.task, trace.sample)
+        finished.add(key)
+        if key not in judged and trace.task in by_id:
+            writer.add_verdicts(key, judge(verifiers, by_id[trace.task], trace))
+    samples = range(plan.frame.samples)
+    total = len(plan.arms) * len(tasks) * plan.frame.samples
+    done = resumed = len(finished)
+    if progress:
+        progress(Progress(done=done, total=total, resumed=resumed))
+
+    async def episode(arm: ArmPlan, task: Task, sample: int) -> None:
+        nonlocal done
+        trace = await run_episode(
+            arms[arm.name],
+            task,
+            toolboxes.get(task.toolbox or ""),
+            sampling=replace(arm.sampling, seed=arm.sampling.seed + sample),
+            steps=plan.frame.steps,
+            timeout=arm.timeout,
+            tool_timeout=plan.frame.tool_timeout,
+            name=arm.name,
+            sample=sample,
+        )
+        verdicts = judge(verifiers, task, trace)
+        if plan.frame.record == "replies":
+            trace = without_prompts(trace)
+        # No await between the two: another episode cannot come in between.
+        writer.add_trace(trace)
+        writer.add_verdicts((arm.name, task.id, sample), verdicts)
+        done += 1
+        if progress:
+            progress(
+                Progress(
+                    done=done,
+                    total=total,
+                    resumed=resumed,
+                    arm=arm.name,
+                    trace=trace,
+                    verdicts=verdicts,
+                )
+            )
+
+    async def work(arm: ArmPlan) -> None:
+        missing = iter(
+            [
+                (task, sample)
+                for sample in samples
+                for task in tasks
+                if (arm.name, task.id, sample) not in finished
+            ]
+        )
+
+        async def worker() -> None:
+            for task, sample in missing:
+                await episode(arm, task, sample)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(arm.concurrency):
+                group.create_task(worker())
+
+    async with asyncio.TaskGroup() as group:
+        for arm in plan.arms:
+            group.create_task(work(arm))
+
+
+def judge(verifiers: Mapping[str, Verifier], task: Task, trace: Trace) -> tuple[Verdict, ...]:
+    """All verdicts on one trace, under the names of the run; a verifier that fails is a verdict."""
+    verdicts: list[Verdict] = []
+    for name, verifier in verifiers.items():
+        try:
+            verdict = replace(verifier.verify(task, trace), verifier=name)
+        except Exception as error:  # a stranger's verifier may raise anything
+            reason = f"the verifier failed: {type(error).__name__}: {error}"
+            verdict = Verdict(verifier=name, passed=False, score=0.0, reasons=(reason,))
+        verdicts.append(verdict)
+    return tuple(verdicts)
+
+
+def without_prompts(trace: Trace) -> Trace:
+    """The trace without its rendered prompts (`record: replies`): much smaller, not replayable."""
+    turns = tuple(
+        replace(turn, reply=replace(turn.reply, prompt=None)) if turn.reply else turn
+        for turn in trace.turns
+    )
+    return replace(trace, turns=turns)

@@ -1,0 +1,80 @@
+"""`Templated`: a text engine and a template make a chat arm.
+
+"The same engine through the server's renderer and parser, and through ours" is this composition
+against the server's own chat endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from callsmith.protocols import Decoder, Template, TextArm
+from callsmith.types import (
+    Completion,
+    Event,
+    Fidelity,
+    Message,
+    Prompt,
+    Reply,
+    Sampling,
+    ToolSpec,
+)
+
+__all__ = ["Templated"]
+
+
+class Templated:
+    """A `ChatArm` whose prompts are rendered, and whose completions are parsed, by `template`."""
+
+    def __init__(self, engine: TextArm, template: Template) -> None:
+        self.engine = engine
+        self.template = template
+
+    def _prepare(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> tuple[Prompt, Sampling]:
+        prompt = self.template.render(messages, tools, thinking=sampling.thinking)
+        stop = tuple(dict.fromkeys(sampling.stop + self.template.stop))
+        return prompt, replace(sampling, stop=stop)
+
+    async def generate(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> Reply:
+        """Renders, completes, parses."""
+        prompt, sampling = self._prepare(messages, tools, sampling)
+        completion = await self.engine.complete(prompt, sampling)
+        reply = self.template.parse(completion.text, tools, after=prompt)
+        return replace(reply, completion=completion, prompt=prompt)
+
+    async def stream(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> AsyncIterator[Event | Reply]:
+        """The engine's pieces through the template's incremental decoder."""
+        prompt, sampling = self._prepare(messages, tools, sampling)
+        decoder: Decoder = self.template.decoder(tools, after=prompt)
+        completion = Completion(text="")
+        async for piece in self.engine.stream(prompt, sampling):
+            if isinstance(piece, Completion):
+                completion = piece
+            else:
+                for event in decoder.feed(piece):
+                    yield event
+        reply = decoder.close()
+        yield replace(reply, completion=completion, prompt=prompt)
+
+    async def probe(self) -> Fidelity:
+        """The engine's fidelity, with this template as renderer and parser."""
+        fidelity = await self.engine.probe()
+        digest = self.template.digest
+        name = digest.partition(":")[0]
+        return replace(
+            fidelity,
+            renderer=f"callsmith {name}",
+            parser=f"callsmith {name}",
+            template_digest=digest,
+        )
+
+    async def aclose(self) -> None:
+        """Closes the engine."""
+        await self.engine.aclose()
