@@ -15,11 +15,22 @@ import click
 from callsmith.catalog import load
 from callsmith.cli.show import print_table
 from callsmith.config import read_run_file
+from callsmith.errors import ConfigError
 from callsmith.runs import Progress, run_bakeoff, summarize
 from callsmith.runs.store import digest
 from callsmith.wiring import Plan, plan_bakeoff
 
 RUN_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+def read_plan(file: Path) -> Plan:
+    """Reads and resolves a run file; what is wrong with it is said with the file's name."""
+    frame = read_run_file(file)
+    try:
+        return plan_bakeoff(frame, load())
+    except ConfigError as error:
+        error.path = f"{file}: {error.path}"
+        raise
 
 
 @click.command()
@@ -37,7 +48,7 @@ def run(file: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
     Every episode is in the run folder as soon as it is done: starting the same run again does
     what is missing and nothing twice.
     """
-    plan = plan_bakeoff(read_run_file(file), load())
+    plan = read_plan(file)
     folder = out or Path("runs") / f"{plan.frame.name}-{digest(plan.describe())[:8]}"
     with ProgressLine(quiet=quiet) as progress:
         try:
@@ -59,7 +70,7 @@ def run(file: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the resolved configuration as JSON.")
 def check(file: Path, as_json: bool) -> None:
     """Validate FILE: names, options and combinations. Needs no server, GPU or extra."""
-    plan = plan_bakeoff(read_run_file(file), load())
+    plan = read_plan(file)
     if as_json:
         click.echo(json.dumps(plan.describe(), indent=2))
         return
