@@ -47,6 +47,7 @@ async def run_bakeoff(
     """
     tasks, verifiers = plan.build_tasks()
     toolboxes = plan.build_toolboxes(tasks)
+    tasks = tuple(_with_tools(task, toolboxes.get(task.toolbox or "")) for task in tasks)
     folder = RunFolder(path)
     arms: dict[str, ChatArm] = {}
     try:
@@ -65,6 +66,13 @@ async def run_bakeoff(
         for chat in arms.values():
             await chat.aclose()
     return folder
+
+
+def _with_tools(task: Task, toolbox: Toolbox | None) -> Task:
+    """The task with its toolbox's tools if it lists none, so that verifiers know them too."""
+    if task.tools or toolbox is None:
+        return task
+    return replace(task, tools=tuple(toolbox.tools()))
 
 
 def _open_header(plan: Plan, folder: RunFolder, tasks: tuple[Task, ...]) -> dict[str, Any]:
