@@ -153,9 +153,14 @@ def _no_constant(name: str) -> JsonValue:
 
 def tool_from_openai(data: Mapping[str, Any]) -> ToolSpec:
     """A tool from `{"type": "function", "function": {…}}`, or from the inner object alone."""
-    function = data.get("function", data)
+    function = data.get("function", data) if isinstance(data, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ConfigError(f"a tool needs a name: {data!r:.120}")
+    for key, kind in (("parameters", Mapping), ("description", str)):
+        if not isinstance(function.get(key), kind | None):
+            raise ConfigError(
+                f"the {key} of the tool {function['name']!r} must be a {kind.__name__}"
+            )
     return ToolSpec(
         name=function["name"],
         description=function.get("description") or "",
@@ -181,23 +186,32 @@ def message_from_openai(data: Mapping[str, Any]) -> Message:
     """
     if not isinstance(data, Mapping) or not isinstance(data.get("role"), str):
         raise ConfigError(f"a message needs a role: {data!r:.120}")
-    calls = []
-    for call in data.get("tool_calls") or ():
-        function = call.get("function", call)
-        calls.append(
-            ToolCall(name=function["name"], arguments=function.get("arguments"), id=call.get("id"))
-        )
+    rows = data.get("tool_calls") or ()
+    if not isinstance(rows, list | tuple):
+        raise ConfigError(f"tool_calls must be a list: {rows!r:.120}")
+    calls = tuple(_call_from_openai(row) for row in rows)
     reasoning = data.get("reasoning")
+    for key in ("reasoning", "reasoning_content", "thinking", "tool_call_id", "name", "tool_name"):
+        if not isinstance(data.get(key), str | None):
+            raise ConfigError(f"the {key} of a message must be text: {data[key]!r:.80}")
     for alias in ("reasoning_content", "thinking"):
-        reasoning = data.get(alias) if reasoning is None else reasoning
+        reasoning = reasoning or data.get(alias)
     return Message(
         role=data["role"],
         content=data.get("content"),
         reasoning=reasoning,
-        tool_calls=tuple(calls),
+        tool_calls=calls,
         tool_call_id=data.get("tool_call_id"),
         name=data.get("name", data.get("tool_name")),
     )
+
+
+def _call_from_openai(data: object) -> ToolCall:
+    function = data.get("function", data) if isinstance(data, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise ConfigError(f"a tool call needs a function with a name: {data!r:.120}")
+    identity = cast(Mapping[str, Any], data).get("id")
+    return ToolCall(name=function["name"], arguments=function.get("arguments"), id=identity)
 
 
 def messages_from_openai(data: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:

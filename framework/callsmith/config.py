@@ -28,7 +28,7 @@ class Reference(Frame):
     """A component by name (`use`) with its own options. A bare string is a name without options."""
 
     use: str = Field(min_length=1, description="name, or plugin/name")
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, description="the component's own")
 
 
 def _reference(value: object) -> object:
@@ -42,11 +42,11 @@ class SamplingFrame(Frame):
     """How tokens are drawn; what is not said keeps the default (or the run's value, in an arm)."""
 
     temperature: float | None = Field(default=None, ge=0, description="0 is greedy")
-    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_p: float | None = Field(default=None, gt=0, le=1, description="1 is off")
     top_k: int | None = Field(default=None, ge=0, description="0 is off")
     max_tokens: PositiveInt | None = Field(default=None, description="bound of one completion")
     seed: int | None = Field(default=None, description="sample n of a task uses seed + n")
-    stop: tuple[str, ...] | None = None
+    stop: tuple[str, ...] | None = Field(default=None, description="texts that end a completion")
     thinking: bool | None = Field(default=None, description="whether models are asked to think")
 
     def over(self, base: Sampling) -> Sampling:
@@ -78,9 +78,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 class BakeoffFile(Frame):
     """A run file of kind `bakeoff`: arms × tasks × samples, judged by verifiers or an eval."""
 
-    kind: Literal["bakeoff"]
+    kind: Literal["bakeoff"] = Field(description="what the file is")
     name: Name = Field(description="also the beginning of the run folder's name")
-    sampling: SamplingFrame = SamplingFrame()
+    sampling: SamplingFrame = Field(
+        default=SamplingFrame(), description="how tokens are drawn, in all arms"
+    )
     samples: PositiveInt = Field(default=1, description="episodes per arm and task")
     steps: PositiveInt = Field(default=8, description="requests per episode, at most")
     tool_timeout: PositiveFloat = Field(default=60.0, description="seconds for one tool call")
@@ -88,8 +90,8 @@ class BakeoffFile(Frame):
     eval: Ref | None = Field(default=None, description="a benchmark with its own verifiers")
     limit: PositiveInt | None = Field(default=None, description="only the first so many tasks")
     toolbox: Ref | None = Field(default=None, description="instead of the tasks' own toolbox")
-    arms: dict[Name, ArmFrame] = Field(min_length=1)
-    verifiers: tuple[Ref, ...] = ()
+    arms: dict[Name, ArmFrame] = Field(min_length=1, description="what is compared")
+    verifiers: tuple[Ref, ...] = Field(default=(), description="judges of every episode")
     record: Literal["full", "replies"] = Field(
         default="full", description="`full` keeps prompts too, so that the run can be replayed"
     )

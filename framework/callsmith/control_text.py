@@ -55,15 +55,28 @@ class ControlTokens:
         """The half-open ranges of all tokens in `text`, by their start."""
         return (match.span(1) for match in self._search.finditer(text))
 
-    def may_touch(self, before: str, content: str) -> bool:
-        """False only if no token can have a character in `content` (which follows `before`)."""
+    def may_touch(self, control: Iterable[str], content: Sequence[str]) -> bool:
+        """False only if no token can have a character of content, in a prompt of these pieces.
+
+        `control` and `content` are the pieces of each origin, in any order, where neighbours have
+        different origins. A quick look that spares most prompts the exact search.
+        """
         if not self._simple:
             return bool(self.tokens)
-        (first,) = self._first
-        if first in content:
+        if any(map(self._ends_inside, control)):
             return True
-        at = before.rfind(first)
-        return at >= 0 and before[at:] in self._prefixes
+        (first,) = self._first
+        joined = "\n".join(content)
+        if first not in joined:
+            return False
+        if self._search.search(joined):
+            return True
+        return any(first in text and self._ends_inside(text) for text in content)
+
+    def _ends_inside(self, text: str) -> bool:
+        (first,) = self._first
+        at = text.rfind(first)
+        return at >= 0 and text[at:] in self._prefixes
 
 
 class PromptBuilder:
@@ -92,6 +105,11 @@ class PromptBuilder:
         """Names the source of what is added next, such as `messages[3]`, for messages."""
         self._places.append((len(self._pieces), place))
 
+    @property
+    def place(self) -> str:
+        """The source that was named last, "the conversation" before any was."""
+        return self._places[-1][1] if self._places else "the conversation"
+
     def note(self, change: str) -> None:
         """Adds a line to `Prompt.changes`: content that the format cannot hold and leaves out."""
         self._notes.append(change)
@@ -103,25 +121,16 @@ class PromptBuilder:
         that a space inside it does not break.
         """
         merged = _merged(self._pieces)
-        changes: list[str] = self._notes
-        if self._policy != "allow" and self._suspicious(merged):
-            pieces, broken = self._checked()
-            if broken:
-                changes = changes + broken
-                merged = _merged(pieces)
-        segments = tuple([Segment(text=text, origin=origin) for origin, text in merged])
-        return Prompt(segments=segments, changes=tuple(changes))
-
-    def _suspicious(self, pieces: Sequence[_Piece]) -> bool:
-        may_touch = self._tokens.may_touch
-        before = ""
-        for origin, text in pieces:
-            if origin == "content" and may_touch(before, text):
-                return True
-            # The origins alternate, so a token that begins two pieces back would have to span a
-            # whole content piece, which `may_touch` saw with its own `before`.
-            before = text
-        return False
+        changes = self._notes
+        if self._policy != "allow":
+            control = {text for origin, text in merged if origin == "control"}
+            content = [text for origin, text in merged if origin == "content"]
+            if self._tokens.may_touch(control, content):
+                pieces, broken = self._checked()
+                if broken:
+                    changes = changes + broken
+                    merged = _merged(pieces)
+        return Prompt(segments=_segments(merged), changes=tuple(changes))
 
     def _checked(self) -> tuple[list[_Piece], list[str]]:
         """The pieces without control tokens that touch content, and what was changed."""
@@ -179,6 +188,20 @@ def _merged(pieces: Sequence[_Piece]) -> list[_Piece]:
     if run:
         merged.append((current, "".join(run)))
     return merged
+
+
+def _segments(merged: Sequence[_Piece]) -> tuple[Segment, ...]:
+    # A template writes the same few pieces over and over: they share one segment each.
+    control = {
+        text: Segment(text=text, origin="control")
+        for text in {text for origin, text in merged if origin == "control"}
+    }
+    return tuple(
+        [
+            control[text] if origin == "control" else Segment(text=text, origin="content")
+            for origin, text in merged
+        ]
+    )
 
 
 def _spaced(text: str, places: Sequence[int]) -> str:

@@ -45,7 +45,7 @@ class Templated:
         prompt, sampling = self._prepare(messages, tools, sampling)
         completion = await self.engine.complete(prompt, sampling)
         reply = self.template.parse(completion.text, tools, after=prompt)
-        return replace(reply, completion=completion, prompt=prompt)
+        return _with_origin(reply, completion, prompt)
 
     async def stream(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling
@@ -61,7 +61,7 @@ class Templated:
                 for event in decoder.feed(piece):
                     yield event
         reply = decoder.close()
-        yield replace(reply, completion=completion, prompt=prompt)
+        yield _with_origin(reply, completion, prompt)
 
     async def probe(self) -> Fidelity:
         """The engine's fidelity, with this template as renderer and parser."""
@@ -78,3 +78,8 @@ class Templated:
     async def aclose(self) -> None:
         """Closes the engine."""
         await self.engine.aclose()
+
+
+def _with_origin(reply: Reply, completion: Completion, prompt: Prompt) -> Reply:
+    # What the prompt changed is said with the reply too: a run may keep no prompts.
+    return replace(reply, completion=completion, prompt=prompt, notes=reply.notes + prompt.changes)

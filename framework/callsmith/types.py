@@ -110,7 +110,8 @@ class Segment:
 class Prompt:
     """A rendered prompt that remembers who wrote which characters.
 
-    `changes` lists what the control-text policy `neutralise` changed, one line each.
+    `changes` has a line for everything in the conversation that the prompt does not hold as it
+    was: what the control-text policy `neutralise` broke, and what the template leaves out.
     """
 
     segments: tuple[Segment, ...]

@@ -36,7 +36,7 @@ class WrapperConfig(BaseModel):
 
     kinds: tuple[str, ...] = Field(
         default=("unmarked-call", "missing-call-close"),
-        description="Kinds of repair, as the template names them."
+        description="Kinds of repair, as the template names them.",
     )
 
 

@@ -1,0 +1,36 @@
+"""Drawing the next token from its distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from callsmith import Sampling
+from callsmith_tiny.model import Floats
+
+
+class Sampler:
+    """Greedy at temperature 0; otherwise temperature, then `top_k`, then `top_p`, then the draw.
+
+    The same sampling set (its seed with it) draws the same tokens from the same distributions.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._random = np.random.default_rng(abs(sampling.seed))
+
+    def choose(self, logprobs: Floats) -> int:
+        """One token id; `logprobs` are the model's, (vocabulary,)."""
+        sampling = self._sampling
+        if sampling.temperature <= 0:
+            return int(np.argmax(logprobs))
+        scaled = logprobs.astype(np.float64) / sampling.temperature
+        order = np.argsort(-scaled, kind="stable")
+        if sampling.top_k > 0:
+            order = order[: sampling.top_k]
+        weights = np.exp(scaled[order] - scaled[order[0]])
+        weights /= weights.sum()
+        if sampling.top_p < 1:
+            # The smallest set of the likeliest tokens that reaches top_p; at least one.
+            kept = int(np.searchsorted(np.cumsum(weights), sampling.top_p)) + 1
+            order, weights = order[:kept], weights[:kept] / weights[:kept].sum()
+        return int(self._random.choice(order, p=weights))

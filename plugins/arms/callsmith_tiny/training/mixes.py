@@ -1,0 +1,97 @@
+"""How hard the examples are, and how that changes in the course of training.
+
+A model of this size binds values to parameters only when the easy phrasings come first, so training
+walks from one tool and names before values (:data:`FIRST`) to everything (:data:`FULL`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """How examples are drawn."""
+
+    value_first: float = 0.3
+    """Share of arguments said as "value as the name" when names are said at all."""
+    bare: float = 0.25
+    """Share of requests in which a value is said without its parameter's name."""
+    loose_head: float = 0.3
+    """Share of requests that name the tool by part of its words only, or through its own name."""
+    tool_counts: Sequence[int] = (1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 6, 8)
+    casual: float = 0.0
+    """Share of requests with the turns of everyday speech: "right now", "tell me the …"."""
+    brief: float = 0.0
+    """Share of tools without a description; their conversations have no system prompt either."""
+    simple: float = 0.0
+    """Share of string values that are one word."""
+    described: float = 0.45
+    """Share of tools whose parameters have descriptions."""
+    kinds: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "single": 0.58,
+            "several": 0.12,
+            "none": 0.10,
+            "follow_up": 0.11,
+            "chain": 0.05,
+            "later_turn": 0.04,
+        }
+    )
+    argument_counts: Mapping[int, float] = field(
+        default_factory=lambda: {0: 0.08, 1: 0.25, 2: 0.30, 3: 0.30, 4: 0.07}
+    )
+
+
+FIRST = Mix(
+    value_first=0.0,
+    bare=0.0,
+    loose_head=0.0,
+    brief=0.8,
+    simple=0.6,
+    tool_counts=(1, 1, 1, 2),
+    described=0.0,
+    kinds={"single": 1.0},
+    argument_counts={1: 0.4, 2: 0.35, 3: 0.25},
+)
+EASY = Mix(
+    value_first=0.0,
+    bare=0.0,
+    loose_head=0.1,
+    brief=0.3,
+    simple=0.3,
+    tool_counts=(1, 1, 1, 2),
+    described=0.3,
+    kinds={"single": 0.9, "none": 0.05, "follow_up": 0.05},
+    argument_counts={0: 0.04, 1: 0.30, 2: 0.36, 3: 0.30},
+)
+MIDDLE = replace(
+    EASY,
+    value_first=0.15,
+    bare=0.1,
+    loose_head=0.2,
+    brief=0.1,
+    simple=0.0,
+    tool_counts=(1, 1, 2, 2, 3, 3, 4),
+    described=0.5,
+    kinds={"single": 0.72, "several": 0.1, "none": 0.08, "follow_up": 0.08, "chain": 0.02},
+)
+FULL = Mix()
+NATURAL = replace(FULL, bare=0.42, loose_head=0.36, casual=0.3)
+"""The last stretch: more of what people say without being told how."""
+
+
+def mix_at(progress: float) -> tuple[tuple[Mix, float], ...]:
+    """The mixture of mixes at a point of training in [0, 1]: (mix, share) pairs."""
+    if progress < 0.05:
+        return ((FIRST, 1.0),)
+    if progress < 0.14:
+        return ((FIRST, 0.3), (EASY, 0.7))
+    if progress < 0.25:
+        return ((EASY, 0.4), (MIDDLE, 0.6))
+    if progress < 0.38:
+        return ((EASY, 0.1), (MIDDLE, 0.45), (FULL, 0.45))
+    if progress < 0.52:
+        return ((EASY, 0.1), (FULL, 0.9))
+    return ((EASY, 0.1), (FULL, 0.2), (NATURAL, 0.7))

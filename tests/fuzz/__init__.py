@@ -1,0 +1,1 @@
+"""Fuzzing, and the corpora that it keeps."""
