@@ -278,6 +278,8 @@ def test_faults_and_repairs() -> None:
         (["Blue  whale"], "the BLUE\nwhale swims", 1.0),
         ([{"any_of": ["twelve", "12"]}], "12 of them", 1.0),
         (["a fact", "another"], "only a fact", 0.5),
+        (["14"], "in 2014, 14.5 or 3.14", 0.0),
+        (["14"], "there are 14.", 1.0),
         ([7], "7", 0.0),
         ("text", "text", 0.0),
     ],

@@ -168,7 +168,7 @@ except Exception as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         f"MissingExtraError callsmith.testing.{name} needs {missing}, which is not installed; "
-        "run: pip install pytest pytest-asyncio hypothesis"
+        "run: pip install 'callsmith[testing]'"
     ]
 
 

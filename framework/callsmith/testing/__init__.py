@@ -81,7 +81,7 @@ def __getattr__(name: str) -> object:
             raise
         raise MissingExtraError(
             f"callsmith.testing.{name} needs {error.name}, which is not installed; "
-            "run: pip install pytest pytest-asyncio hypothesis"
+            "run: pip install 'callsmith[testing]'"
         ) from error
     value: object = getattr(module, name)
     globals()[name] = value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from callsmith import JsonValue, Task, Trace, Verdict
 from callsmith_checks.verdicts import judged, shorten
 
@@ -21,7 +23,7 @@ class AnswerContains:
     """The answer holds every text of the target's `answer_contains`.
 
     An item is a text, or `{"any_of": [text, …]}`. Upper and lower case and the amount of white
-    space do not matter. A task without the key passes.
+    space do not matter, and a number is found only as a whole number. A task without the key passes.
     """
 
     def verify(self, task: Task, trace: Trace) -> Verdict:
@@ -50,4 +52,10 @@ def _found(item: JsonValue, answer: str) -> bool:
     if isinstance(item, dict):
         options = item.get("any_of")
         return isinstance(options, list) and any(_found(option, answer) for option in options)
-    return isinstance(item, str) and _plain(item) in answer
+    if not isinstance(item, str):
+        return False
+    # "14" is no part of "2014", of "14.5" or of "3.14".
+    text = _plain(item)
+    before = r"(?<!\d)(?<!\d[.,])" if text[:1].isdigit() else ""
+    behind = r"(?!\d)(?![.,]\d)" if text[-1:].isdigit() else ""
+    return re.search(before + re.escape(text) + behind, answer) is not None

@@ -15,3 +15,6 @@ class JsonlConfig(BaseModel):
     path: Path = Field(
         description="File with one task per line; relative paths start at the current folder."
     )
+    toolbox: str | None = Field(
+        default=None, description="Toolbox of the tasks that name none themselves."
+    )

@@ -3,7 +3,8 @@
 A line is a task as the codec writes it, or has messages and tools in the OpenAI shape beside
 `id`, `target`, `toolbox` and `tags`. Which of the two is seen from the tools and the messages:
 `function` and `type` stand only in the OpenAI shape. There, `id` may be left out (the file's name
-and the line number are used), and arguments may be JSON text. Empty lines are skipped.
+and the line number are used), and arguments may be JSON text. Empty lines, and lines that begin
+with `#`, are skipped.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class JsonlTasks:
 
     def __init__(self, config: JsonlConfig) -> None:
         self.path = config.path
+        self.toolbox = config.toolbox
 
     def tasks(self) -> Iterable[Task]:
         """Reads the file. Raises `ConfigError` naming file and line for the first bad one."""
@@ -52,7 +54,7 @@ class JsonlTasks:
         lines: dict[str, int] = {}
         # Split at line feeds alone: JSON text may hold the other characters that end lines.
         for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-            if not line.strip():
+            if not line.strip() or line.lstrip().startswith(b"#"):
                 continue
             place = f"{self.path}:{number}"
             task = read_task(line, default_id=f"{self.path.stem}-{number}", place=place)
@@ -63,7 +65,7 @@ class JsonlTasks:
                     path=place,
                 )
             lines[task.id] = number
-            tasks.append(task)
+            tasks.append(replace(task, toolbox=task.toolbox or self.toolbox))
         if not tasks:
             raise ConfigError(
                 "holds no tasks; write one JSON object per line, with id, messages and target",
@@ -81,8 +83,10 @@ def read_task(line: bytes, *, default_id: str, place: str) -> Task:
             f"is not UTF-8 (byte {error.start} of the line); save the file as UTF-8", path=place
         ) from None
     except (ValueError, RecursionError) as error:
+        where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        what = getattr(error, "msg", None) or error
         raise ConfigError(
-            f"is not JSON: {error}; a task is one JSON object on one line", path=place
+            f"is not JSON: {what}{where}; a task is one JSON object on one line", path=place
         ) from None
     try:
         return _task(data, default_id)
@@ -103,6 +107,8 @@ def _task(data: Any, default_id: str) -> Task:
     unknown = [key for key in data if key not in _TASK_KEYS]
     if unknown:
         raise ConfigError(f"a task has no key {unknown[0]!r}; it has: {', '.join(_TASK_KEYS)}")
+    if "messages" not in data:
+        raise ConfigError("a task needs messages: a list that ends with what the model answers")
     for key in ("messages", "tools"):
         if not isinstance(data.get(key, []), list):
             raise ConfigError(f"expected a list, got {data[key]!r:.60}", path=key)
@@ -120,7 +126,7 @@ def _is_openai(data: Mapping[str, Any]) -> bool:
     def marked(item: object) -> bool:
         return isinstance(item, Mapping) and ("function" in item or "type" in item)
 
-    messages = [item for item in data.get("messages", []) if isinstance(item, Mapping)]
+    messages = [item for item in data["messages"] if isinstance(item, Mapping)]
     calls = [
         call
         for item in messages
@@ -136,7 +142,7 @@ def _is_openai(data: Mapping[str, Any]) -> bool:
 
 def _from_openai(data: Mapping[str, Any], default_id: str) -> Task:
     messages = tuple(
-        _message(item, f"messages[{index}]") for index, item in enumerate(data.get("messages", []))
+        _message(item, f"messages[{index}]") for index, item in enumerate(data["messages"])
     )
     rest = {key: data[key] for key in ("target", "toolbox", "tags") if key in data}
     task = from_json({"id": data.get("id", default_id), "messages": [], **rest}, Task)
@@ -148,8 +154,6 @@ def _from_openai(data: Mapping[str, Any], default_id: str) -> Task:
             tools.append(tool_from_openai(item))
         except ConfigError as error:
             raise error.at(f"tools[{index}]") from None
-        if not isinstance(tools[-1].parameters, Mapping | None):
-            raise ConfigError("parameters are no JSON Schema object", path=f"tools[{index}]")
     return replace(task, messages=messages, tools=tuple(tools))
 
 
