@@ -90,7 +90,9 @@ class BakeoffFile(Frame):
     eval: Ref | None = Field(default=None, description="a benchmark with its own verifiers")
     limit: PositiveInt | None = Field(default=None, description="only the first so many tasks")
     toolbox: Ref | None = Field(default=None, description="instead of the tasks' own toolbox")
-    arms: dict[Name, ArmFrame] = Field(min_length=1, description="what is compared")
+    arms: dict[Name, Annotated[ArmFrame, BeforeValidator(_reference)]] = Field(
+        min_length=1, description="what is compared"
+    )
     verifiers: tuple[Ref, ...] = Field(default=(), description="judges of every episode")
     record: Literal["full", "replies"] = Field(
         default="full", description="`full` keeps prompts too, so that the run can be replayed"

@@ -65,7 +65,8 @@ class Plan:
             "limit": self.frame.limit,
             "record": self.frame.record,
             "tasks": {"use": self.source.offer.full_name, "options": self.source.options()},
-            "toolbox": self.toolbox and self.toolbox.offer.full_name,
+            "toolbox": self.toolbox
+            and {"use": self.toolbox.offer.full_name, "options": self.toolbox.options()},
             "arms": {arm.name: arm.describe() for arm in self.arms},
             "verifiers": {
                 name: {"use": item.offer.full_name, "options": item.options()}

@@ -1,6 +1,6 @@
 """Mutation fuzzing of the Gemma 4 decoder, from a kept corpus.
 
-    python tests/fuzz/gemma4_fuzz.py --seconds 600 --seed 1 [--keep]
+    python tests/fuzz/gemma4_fuzz.py --minutes 10 --seed 1 [--keep]
 
 Texts are mutated (tokens put in, spans cut, doubled, swapped, two texts spliced) and read under
 random options. A text whose reading shows two repairs or faults together that no text before it
@@ -90,7 +90,7 @@ def check(text: str, options: dict[str, Any], cuts: Sequence[int]) -> Reply:
         assert reply.reasoning.startswith(thoughts)
         parsed = tuple([event.call for event in events if isinstance(event, CallParsed)])
         assert reply.calls[: len(parsed)] == parsed
-    raws = [part.raw for part in (*reply.calls, *reply.faults)]
+    raws = [call.raw for call in reply.calls] + [fault.raw for fault in reply.faults]
     told = sum(part.count(SENTINEL) for part in (reply.content, reply.reasoning, *raws))
     assert told == text.count(SENTINEL), "text was lost or told twice"
     off = options["repair"] == "off"
@@ -156,7 +156,7 @@ def save_corpus(texts: Sequence[str]) -> None:
 def main() -> int:
     """Fuzzes for a time. 0: nothing found; 1: a text failed."""
     parser = argparse.ArgumentParser(description="Fuzz the Gemma 4 decoder.")
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="add new texts to the corpus")
     given = parser.parse_args()
@@ -170,7 +170,7 @@ def main() -> int:
             seen |= features(check(text, options, ()))
     executions = 0
     slowest = 0.0
-    end = time.monotonic() + given.seconds
+    end = time.monotonic() + 60 * given.minutes
     while time.monotonic() < end:
         text = mutate(rnd.choice(pool), pool, rnd)
         options = options_of(rnd)
@@ -190,7 +190,7 @@ def main() -> int:
             pool.append(text)
             new.append(text)
     print(
-        f"{executions} texts, 3 readings each, in {given.seconds:.0f} s; {len(seen)} pairs of "
+        f"{executions} texts, 3 readings each, in {given.minutes:g} min; {len(seen)} pairs of "
         f"features; {len(new)} new texts; slowest text {slowest * 1000:.1f} ms; nothing found"
     )
     if given.keep:

@@ -51,6 +51,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "calls": lambda n: f"{CALL}call:f{{b:1}}{END}" * n,
     "calls without end": lambda n: f"{CALL}call:f{{b:1}}" * n,
     "calls in one block": lambda n: CALL + "call:f{b:1}" * n + END,
+    "parenthesised calls": lambda n: CALL + "call:f()" * n + END,
     "openers": lambda n: CALL * n,
     "open strings": lambda n: f"{CALL}call:f{{b:{QUOTE}x}}{END}" * n,
     "open strings, text": lambda n: f"{CALL}call:f{{b:{QUOTE}x}}{END}text" * n,

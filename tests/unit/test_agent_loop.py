@@ -158,3 +158,17 @@ def test_reasoning_travels_apart_from_content() -> None:
 def test_a_trace_survives_the_trip_through_json() -> None:
     trace = episode([call("nope", [1, {"a": None}]), call("add", {"a": 1})], "done")
     assert loads(dumps(trace), Trace) == trace
+
+
+def test_an_arm_that_returns_no_reply_is_a_trace_with_an_error() -> None:
+    class Wrong(ScriptedChatArm):
+        async def generate(self, *request: object) -> Reply:  # type: ignore[override]
+            return None  # type: ignore[return-value]
+
+    trace = asyncio.run(run_episode(Wrong("x"), TASK))
+    assert trace.error == "the arm returned NoneType instead of a Reply"
+
+
+def test_an_arms_own_timeout_error_is_not_taken_for_the_limit() -> None:
+    trace = asyncio.run(run_episode(ScriptedChatArm(TimeoutError("inner")), TASK, timeout=None))
+    assert trace.error == "TimeoutError: inner"

@@ -121,3 +121,33 @@ def test_what_cannot_be_built_is_an_error_before_anything_runs(
         run(tmp_path / "run", old=old, new=new)
     assert not (tmp_path / "run" / "traces.jsonl").exists()
     assert parts.Counting.requests == 0
+
+
+def test_a_reply_that_is_no_json_is_an_error_of_its_episode(tmp_path: Path) -> None:
+    folder = run(tmp_path, old="use: counting", new="use: unwritable")
+    traces = list(folder.traces())
+    assert len(traces) == 20
+    assert {t.error for t in traces} == {
+        "the reply cannot be stored as JSON: set is not a JSON value"
+    }
+
+
+def test_the_options_of_a_toolbox_are_part_of_the_run() -> None:
+    text = RUN + "toolbox: {use: box, options: {size: SIZE}}\n"
+    plans = [
+        plan_bakeoff(parse_run_file(text.replace("SIZE", size)), parts.catalog()).describe()
+        for size in "12"
+    ]
+    assert plans[0] != plans[1]
+
+
+def test_traces_without_a_header_are_not_taken_for_this_run(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(StoreError, match=r"has traces but no run.json"):
+        run(tmp_path)
+
+
+def test_an_arm_may_be_a_bare_name(tmp_path: Path) -> None:
+    folder = run(tmp_path, old="{use: counting, concurrency: 3}", new="counting")
+    assert summarize(folder)["a"].episodes == 20

@@ -281,6 +281,8 @@ def test_a_tool_may_have_a_name_that_only_the_tools_tell_apart() -> None:
         {"properties": {"a": {"$ref": "http://x.y"}}},
         {"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}]}}},
         {"type": "array", "items": "string"},
+        {"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}] * 16}}},
+        {"properties": {"a": {"anyOf": []}, "b": {"anyOf": [{"type": "null"}]}}},
     ],
 )
 def test_schemas_that_make_no_sense_decide_nothing(parameters: Any) -> None:

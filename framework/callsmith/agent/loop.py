@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from callsmith.errors import ArmTimeoutError, CallsmithError, ToolError
+from callsmith.errors import ArmError, ArmTimeoutError, CallsmithError, ToolError
 from callsmith.protocols import ChatArm, Toolbox, ToolSession
 from callsmith.types import (
     Halt,
@@ -61,17 +61,18 @@ async def run_episode(
         halt, error, steps = "error", f"toolbox: {_describe(problem)}", 0
     for step in range(steps):
         asked = time.perf_counter()
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
-                reply = await arm.generate(conversation, tools, sampling or Sampling())
-        except Exception as problem:  # a stranger's arm may raise anything
-            if isinstance(problem, TimeoutError):
-                problem = ArmTimeoutError(f"no reply within {timeout:g} s")
+            async with limit:
+                given = await arm.generate(conversation, tools, sampling or Sampling())
+            reply = _with_ids(given, step)
+        except Exception:  # a stranger's arm may raise, or return, anything
+            if limit.expired():
+                problem = ArmTimeoutError(f"no reply within {timeout} s")
             halt, error = "error", _describe(problem)
             seconds = time.perf_counter() - asked
             turns.append(Turn(sent=sent, error=error, seconds=seconds))
             break
-        reply = _with_ids(reply, step)
         seconds = time.perf_counter() - asked
         results: tuple[ToolResult, ...] = ()
         cut = reply.completion is not None and reply.completion.stop_reason == "length"
@@ -110,6 +111,8 @@ def _describe(error: BaseException) -> str:
 
 def _with_ids(reply: Reply, step: int) -> Reply:
     """Every call gets an id, unique in the episode, so that results can be anchored to it."""
+    if not isinstance(reply, Reply):
+        raise ArmError(f"the arm returned {type(reply).__name__} instead of a Reply")
     seen: set[str] = set()
     calls: list[ToolCall] = []
     for index, call in enumerate(reply.calls):
@@ -132,15 +135,16 @@ async def _answer(
         return failed(f"error: there is no such tool; the tools are: {', '.join(known) or 'none'}")
     if not isinstance(call.arguments, Mapping):
         return failed("error: the arguments must be an object of named parameters")
+    limit = asyncio.timeout(timeout)
     try:
-        async with asyncio.timeout(timeout):
+        async with limit:
             content = await session.call(call.name, call.arguments)
         json.dumps(content)
     except ToolError as error:
         return failed(f"error: {error}")
-    except TimeoutError:
-        return failed(f"error: the tool did not finish within {timeout:g} s")
     except Exception as error:  # a stranger's tool may raise anything
+        if limit.expired():
+            return failed(f"error: the tool did not finish within {timeout} s")
         return failed(f"error: the tool failed: {_describe(error)}")
     return ToolResult(call_id=call.id or "", name=call.name, content=content)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import typing
 
 import click
 
 from callsmith.catalog import Catalog, load
+from callsmith.component import Kind
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@click.option("--kind", help="Only components of this kind.")
+@click.option(
+    "--kind", type=click.Choice(typing.get_args(Kind)), help="Only components of this kind."
+)
 def plugins(as_json: bool, kind: str | None) -> None:
     """List all plugins, what they offer, and what is broken and why."""
     catalog = load()

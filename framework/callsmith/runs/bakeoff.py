@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from callsmith.agent import run_episode
-from callsmith.codec import to_json
+from callsmith.codec import dumps, to_json
 from callsmith.errors import ConfigError, StoreError
 from callsmith.protocols import ChatArm, Toolbox, Verifier
 from callsmith.runs.store import Key, RunFolder, RunWriter, digest
@@ -80,6 +80,12 @@ def _open_header(plan: Plan, folder: RunFolder, tasks: tuple[Task, ...]) -> dict
     config = plan.describe()
     identity = {"config": config, "tasks": digest(to_json(tasks))}
     if not (folder.path / "run.json").exists():
+        traces = folder.path / "traces.jsonl"
+        if traces.exists() and traces.stat().st_size:
+            raise StoreError(
+                f"{folder.path} has traces but no run.json that says of what; name another folder "
+                "with --out"
+            )
         return {
             "name": plan.frame.name,
             "digest": digest(identity),
@@ -179,6 +185,7 @@ async def _run_missing(
         verdicts = judge(verifiers, task, trace)
         if plan.frame.record == "replies":
             trace = without_prompts(trace)
+        trace = _storable(trace)
         # No await between the two: another episode cannot come in between.
         writer.add_trace(trace)
         writer.add_verdicts((arm.name, task.id, sample), verdicts)
@@ -224,11 +231,22 @@ def judge(verifiers: Mapping[str, Verifier], task: Task, trace: Trace) -> tuple[
     for name, verifier in verifiers.items():
         try:
             verdict = replace(verifier.verify(task, trace), verifier=name)
+            dumps(verdict)
         except Exception as error:  # a stranger's verifier may raise anything
             reason = f"the verifier failed: {type(error).__name__}: {error}"
             verdict = Verdict(verifier=name, passed=False, score=0.0, reasons=(reason,))
         verdicts.append(verdict)
     return tuple(verdicts)
+
+
+def _storable(trace: Trace) -> Trace:
+    """The trace, or one that says why it cannot be written: a reply may hold anything."""
+    try:
+        dumps(trace)
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = f"the reply cannot be stored as JSON: {error}"
+        return replace(trace, turns=(), halt="error", error=reason)
+    return trace
 
 
 def without_prompts(trace: Trace) -> Trace:

@@ -52,6 +52,9 @@ class RunFolder:
             raise StoreError(f"{file} cannot be read: {error}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise StoreError(f"{file} is not a run of format {FORMAT}; use a matching callsmith")
+        config = found.get("config")
+        if not isinstance(config, dict) or not isinstance(config.get("arms"), dict):
+            raise StoreError(f"{file} is damaged: it names no arms")
         return found
 
     def traces(self) -> Iterator[Trace]:
