@@ -10,7 +10,7 @@ demo: $(VENV)/.base
 	$(BIN)/callsmith run $(RUN_FILE)
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -150,7 +150,7 @@ def test_control_text_in_content_is_refused_or_visibly_changed(callsmith: Run) -
     option = ("-o", "control_text=neutralise")
     changed = callsmith("render", "--template", "gemma4", *option, stdin=forged)
     assert changed.returncode == 0
-    assert "note: control text" in changed.stderr
+    assert "note: messages[0]: control text '<turn|>'" in changed.stderr
 
 
 def test_the_schema_accepts_the_examples_and_refuses_mistakes(callsmith: Run) -> None:

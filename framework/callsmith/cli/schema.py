@@ -38,6 +38,12 @@ def run_file_schema(catalog: Catalog) -> dict[str, Any]:
     found["title"] = "Callsmith run file"
     definitions: dict[str, Any] = found.setdefault("$defs", {})
     properties = found["properties"]
+    arms = properties["arms"]
+    bare = {"type": "string", "enum": _names(catalog, ("arm",))}
+    arms["patternProperties"] = {
+        pattern: {"anyOf": [bare, frame]} for pattern, frame in arms["patternProperties"].items()
+    }
+    arms["additionalProperties"] = False
     for key, kinds in PLACES.items():
         reference = _reference(catalog, kinds, definitions)
         if key == "verifiers":
@@ -47,7 +53,7 @@ def run_file_schema(catalog: Catalog) -> dict[str, Any]:
     arm = definitions["ArmFrame"]
     arm["properties"]["template"] = _reference(catalog, ("template",), definitions)
     arm["properties"]["use"]["enum"] = _names(catalog, ("arm",))
-    arm["allOf"] = _options(catalog, ("arm",), definitions)
+    arm["allOf"] = _options(catalog, ("arm",), definitions) or [True]
     return found
 
 
@@ -61,18 +67,16 @@ def _reference(
     catalog: Catalog, kinds: tuple[Kind, ...], definitions: dict[str, Any]
 ) -> dict[str, Any]:
     names = _names(catalog, kinds)
-    return {
-        "anyOf": [
-            {"type": "string", "enum": names},
-            {
-                "type": "object",
-                "properties": {"use": {"type": "string", "enum": names}, "options": {}},
-                "required": ["use"],
-                "additionalProperties": False,
-                "allOf": _options(catalog, kinds, definitions),
-            },
-        ]
+    written_out: dict[str, Any] = {
+        "type": "object",
+        "properties": {"use": {"type": "string", "enum": names}, "options": {}},
+        "required": ["use"],
+        "additionalProperties": False,
     }
+    rules = _options(catalog, kinds, definitions)
+    if rules:  # JSON Schema allows no empty `allOf`
+        written_out["allOf"] = rules
+    return {"anyOf": [{"type": "string", "enum": names}, written_out]}
 
 
 def _options(

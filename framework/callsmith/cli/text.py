@@ -88,12 +88,13 @@ def render(
     FILE is JSON: a list of messages, or an object with `messages` and `tools`, in the OpenAI
     shape.
     """
+    built = _template(template, pairs)  # before a person is asked to type into stdin
     data = _read_json(file)
     if isinstance(data, list):
         data = {"messages": data}
     if not isinstance(data, dict) or not isinstance(data.get("messages"), list):
         raise ConfigError("expected a list of messages, or an object with `messages`", path=file)
-    prompt = _template(template, pairs).render(
+    prompt = built.render(
         messages_from_openai(data["messages"]),
         _tools(data.get("tools") or [], file),
         thinking=thinking,
@@ -142,12 +143,13 @@ def parse(
     strict: bool,
 ) -> None:
     """Parse the completion in FILE (or stdin) and print what was read out of it, as JSON."""
+    built = _template(template, pairs)
     text = _read(file)
     tools = _tools(_read_json(tools_file), tools_file) if tools_file else ()
     prompt = None
     if after is not None:
         prompt = Prompt(segments=(Segment(text=_read(after), origin="control"),))
-    reply = _template(template, pairs).parse(text, tools, after=prompt)
+    reply = built.parse(text, tools, after=prompt)
     found = {
         "content": reply.content,
         "reasoning": reply.reasoning,

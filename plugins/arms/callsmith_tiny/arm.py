@@ -24,6 +24,7 @@ from callsmith import (
     Sampling,
 )
 from callsmith_tiny.config import TinyConfig
+from callsmith_tiny.constraint import Constraint
 from callsmith_tiny.generation import generate
 from callsmith_tiny.model import TinyModel
 from callsmith_tiny.tokens import Tokens
@@ -79,6 +80,7 @@ class TinyArm:
                 f"together more than context_length {limit}; shorten the conversation, declare "
                 "fewer tools, lower max_tokens or raise context_length"
             )
+        constraint = Constraint(prompt.text) if self.config.constrain else None
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[str | Completion | BaseException] = asyncio.Queue()
         gone = threading.Event()
@@ -91,7 +93,8 @@ class TinyArm:
             if gone.is_set():
                 return
             try:
-                for item in generate(self._model, self._tokens, ids, sampling, gone.is_set):
+                items = generate(self._model, self._tokens, ids, sampling, gone.is_set, constraint)
+                for item in items:
                     put(item)
             except Exception as error:  # carried to the reader, whatever it is
                 put(error)
@@ -118,6 +121,7 @@ class TinyArm:
         details: dict[str, JsonValue] = {
             "parameters": self._model.parameters,
             "vocabulary": self._model.shape.vocabulary,
+            "constrain": self.config.constrain,
         }
         training = self._model.metadata.get("training")
         if training:

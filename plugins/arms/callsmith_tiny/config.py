@@ -22,6 +22,13 @@ class TinyConfig(BaseModel):
             "empty: the ones that ship with the package"
         ),
     )
+    constrain: bool = Field(
+        default=False,
+        description=(
+            "allow only tokens after which the text can still become a valid call of a declared "
+            "tool; off: the model writes what it writes"
+        ),
+    )
     context_length: int = Field(
         default=2048,
         ge=16,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from callsmith import Completion, Sampling, Usage
+from callsmith_tiny.constraint import Constraint
 from callsmith_tiny.model import TinyModel
 from callsmith_tiny.sampler import Sampler
 from callsmith_tiny.tokens import Tokens
@@ -52,11 +53,13 @@ def generate(
     prompt: Sequence[int],
     sampling: Sampling,
     cancelled: Callable[[], bool],
+    constraint: Constraint | None = None,
 ) -> Iterator[str | Completion]:
     """Pieces of text, then the completion. `prompt` is not empty.
 
     The token that ends the turn belongs neither to the text nor to the token ids. `cancelled` is
-    asked before every token; once it says yes there are no further items.
+    asked before every token; once it says yes there are no further items. `constraint` limits what
+    may be written; the log probabilities stay those of the model alone.
     """
     begin = time.perf_counter()
     sampler = Sampler(sampling)
@@ -68,16 +71,23 @@ def generate(
     chosen: list[float] = []
     parts: list[str] = []
     reason = "length"
+    written = bytearray()
+
+    def allowed(token: int) -> bool:
+        return constraint is None or constraint.allows(bytes(written), tokens.pieces[token])
+
+    allows = allowed if constraint else None
     while len(ids) < sampling.max_tokens:
         if cancelled():
             return
-        token = sampler.choose(logprobs)
+        token = sampler.choose(logprobs, allows)
         if token in tokens.ends:
             reason = "stop"
             break
         ids.append(token)
         # Rounding in single precision may leave a certain token a hair above zero.
         chosen.append(min(0.0, float(logprobs[token])))
+        written += tokens.pieces[token]
         text = reader.feed(tokens.pieces[token])
         if text:
             parts.append(text)

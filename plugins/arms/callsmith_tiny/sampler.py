@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from callsmith import Sampling
@@ -18,9 +20,20 @@ class Sampler:
         self._sampling = sampling
         self._random = np.random.default_rng(abs(sampling.seed))
 
-    def choose(self, logprobs: Floats) -> int:
-        """One token id; `logprobs` are the model's, (vocabulary,)."""
+    def choose(self, logprobs: Floats, allows: Callable[[int], bool] | None = None) -> int:
+        """One token id; `logprobs` are the model's, (vocabulary,).
+
+        With `allows`, only of the tokens that it allows; without any such token, of all.
+        """
         sampling = self._sampling
+        if allows is not None:
+            order = np.argsort(-logprobs, kind="stable").tolist()
+            if sampling.temperature <= 0:
+                return next((token for token in order if allows(token)), order[0])
+            kept = [token for token in order if allows(token)]
+            masked = np.full_like(logprobs, -np.inf)
+            masked[kept or order] = logprobs[kept or order]
+            logprobs = masked
         if sampling.temperature <= 0:
             return int(np.argmax(logprobs))
         scaled = logprobs.astype(np.float64) / sampling.temperature

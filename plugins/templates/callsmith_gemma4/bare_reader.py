@@ -162,7 +162,7 @@ class BareReader(ReaderState):
             value = value.rstrip().removesuffix(QUOTE)
             if QUOTE in value:
                 raise UnreadableError("malformed", start, "delimiters inside a raw text")
-        if value[0] in ('"', "'"):
+        if value[:1] in ('"', "'"):
             # Quotes around the whole text are no part of it; JSON would have escaped inner ones.
             if len(value) < 2 or value[-1] != value[0]:
                 raise UnreadableError("malformed", start, "a quote that is not closed")

@@ -161,8 +161,9 @@ def _known_name(text: str, at: int, schemas: Mapping[str, object]) -> tuple[str,
     """A tool's name that stands exactly, with whatever characters, between `call:` and a brace."""
     if not schemas or not text.startswith("call:", at):
         return None
-    brace = text.find("{", at)
-    name = text[at + len("call:") : brace]
+    start = at + len("call:")
+    brace = text.find("{", start, start + max(map(len, schemas)) + 1)
+    name = text[start:brace]
     return (name, brace) if brace >= 0 and name in schemas else None
 
 

@@ -31,6 +31,7 @@ from callsmith_gemma4.markers import (
     LOST_END,
     MARKER,
     MARKER_OR_BRACE,
+    STRUCTURE,
     WHOLE_BLOCK,
     held_from,
 )
@@ -189,7 +190,7 @@ class CallCollector(Transcript):
         mark = buffer[at]
         if mark.isspace():
             space = _SPACE.match(buffer, at)
-            end = space.end() if space else at + 1
+            end = max(at + 1, space.end() if space else 0)
             self._parts.append(buffer[at:end])
             return end
         if mark == "<":
@@ -205,10 +206,14 @@ class CallCollector(Transcript):
     def _reopen(self, pattern: re.Pattern[str], buffer: str, at: int) -> int:
         """Back to the end of the call, where it stands inside what was taken for a string.
 
+        Only the first token of structure in the string can be that end: behind another one the
+        string is a text about calls, and what looks like calls in it must never become one.
+
         Returns the index to go on at: in `buffer`, or in `_rest` if that is set.
         """
         string = "".join(self._parts[self._string_from :])
-        match = pattern.search(string)
+        first = STRUCTURE.search(string)
+        match = pattern.match(string, first.start()) if first else None
         if match is None:
             return at
         self._state = CALL

@@ -17,14 +17,11 @@ from callsmith_gemma4.call_collector import (
     CALL,
     CLOSED,
     CONTENT,
-    END_A_THOUGHT,
-    ENDED,
     HEADER,
     RESPONSE,
     STRING,
     THOUGHT,
     UNMARKED,
-    CallCollector,
 )
 from callsmith_gemma4.control_tokens import (
     CALL_CLOSE,
@@ -45,20 +42,14 @@ from callsmith_gemma4.markers import (
     STRUCTURE,
     held_from,
 )
+from callsmith_gemma4.thought_collector import CHANNELS, THOUGHT_LINE, ThoughtCollector
 
 Start = Literal["content", "thought"]
 
-_STRAY: Final = {
-    CHANNEL_CLOSE: "stray-channel-close",
-    CALL_CLOSE: "stray-call-close",
-    RESPONSE_CLOSE: "stray-response-close",
-}
 _UNMARKED_PREFIX: Final = "call:"
-_THOUGHT_LINE: Final = "thought\n"
-_CHANNELS: Final = ("thought", "response")
 
 
-class Gemma4Decoder(CallCollector):
+class Gemma4Decoder(ThoughtCollector):
     """Reads one completion, piece by piece; any chunking of a text gives the same reply.
 
     The text is divided among `content`, `reasoning`, the calls' `raw` (from `call:` to the closing
@@ -80,7 +71,7 @@ class Gemma4Decoder(CallCollector):
     Work and memory are linear in the text, whatever its form.
     """
 
-    __slots__ = ("_fresh", "_reply")
+    __slots__ = ("_reply",)
 
     fragment_frames: ClassVar[Mapping[str, str]] = {
         "call_body": f"{CALL_OPEN}{{}}{CALL_CLOSE}",
@@ -157,12 +148,12 @@ class Gemma4Decoder(CallCollector):
 
     def _on_content(self, buffer: str, at: int) -> int:
         if self._fresh:
-            ahead = buffer[at : at + len(_THOUGHT_LINE)]
-            if ahead == _THOUGHT_LINE:
+            ahead = buffer[at : at + len(THOUGHT_LINE)]
+            if ahead == THOUGHT_LINE:
                 self._fresh = False
                 self._collect(BARE_THOUGHT, at)
                 return at
-            if _THOUGHT_LINE.startswith(ahead):
+            if THOUGHT_LINE.startswith(ahead):
                 return self._keep(buffer, at)
             self._fresh = False
         pattern = MARKER
@@ -202,106 +193,6 @@ class Gemma4Decoder(CallCollector):
         if brace:
             return name in self._schemas
         return None if any(known.startswith(name) for known in self._schemas) else False
-
-    def _on_marker(self, marker: str, at: int) -> int:
-        """A control token in content, at `at`."""
-        self._fresh = False
-        if marker == CALL_OPEN:
-            self._collect(CALL, at)
-        elif marker == CHANNEL_OPEN:
-            self._state = HEADER
-            self._start = self._offset + at
-        elif marker == RESPONSE_OPEN:
-            self._collect(RESPONSE, at)
-        elif marker in (TURN_CLOSE, EOS):
-            self._collect(ENDED, at)
-        elif marker == TURN_OPEN:
-            self._collect(ENDED, at)
-            self._parts.append(marker)
-        else:
-            self._skip(_STRAY.get(marker, "stray-token"), marker, at)
-            if marker == CHANNEL_CLOSE:
-                self._fresh = self._bol = True
-        return at + len(marker)
-
-    # -- thoughts ----------------------------------------------------------------------------
-
-    def _on_header(self, buffer: str, at: int) -> int:
-        for name in _CHANNELS:
-            if buffer.startswith(name, at):
-                behind = at + len(name)
-                if buffer.startswith("\n", behind):
-                    self._open_channel(name)
-                    return behind + 1
-                if behind == len(buffer):
-                    return self._keep(buffer, at)
-                if buffer[behind] == "<":
-                    if MARKER.match(buffer, behind):
-                        self._open_channel(name, "channel-header", name)
-                        return behind
-                    if held_from(buffer, behind) == behind:
-                        return self._keep(buffer, at)
-            elif len(buffer) - at < len(name) and name.startswith(buffer[at:]):
-                return self._keep(buffer, at)
-        if buffer.startswith(CHANNEL_OPEN, at):
-            self._note("stray-channel-open", "opened twice", self._start, CHANNEL_OPEN)
-            self._start = self._offset + at
-            return at + len(CHANNEL_OPEN)
-        if held_from(buffer, at) == at:
-            return self._keep(buffer, at)
-        self._open_channel("thought", "channel-without-name")
-        return at
-
-    def _open_channel(self, name: str, kind: str = "", written: str = "") -> None:
-        if kind:
-            detail = f"{CHANNEL_OPEN} read as the start of a {name}"
-            self._note(kind, detail, self._start, CHANNEL_OPEN + written)
-        if name == "response":
-            if not kind:
-                detail = "a channel of the answer, read as content"
-                self._note("response-channel", detail, self._start, CHANNEL_OPEN + name)
-            self._state = CONTENT
-            self._bol = True
-        else:
-            self._state = THOUGHT
-            self._join = bool(self._reasoning)
-
-    def _on_thought(self, buffer: str, at: int) -> int:
-        match = MARKER.search(buffer, at)
-        if match is None:
-            end = held_from(buffer, at)
-            if end > at and buffer[end - 1] == "\n":
-                end -= 1
-            self._think(buffer[at:end])
-            return self._keep(buffer, end)
-        marker = match.group()
-        start = match.start()
-        ends = marker in END_A_THOUGHT
-        self._think(buffer[at:start].removesuffix("\n") if ends else buffer[at:start])
-        if not ends:
-            self._skip(_STRAY.get(marker, "stray-token"), marker, start)
-            return match.end()
-        self._state = CONTENT
-        if marker == CHANNEL_CLOSE:
-            self._fresh = self._bol = True
-            return match.end()
-        self._note("unclosed-channel", f"a thought ends at {marker}", self._offset + start)
-        return self._on_marker(marker, start)
-
-    def _on_bare_thought(self, buffer: str, at: int) -> int:
-        match = MARKER.search(buffer, at)
-        if match is None:
-            return self._store(buffer, at)
-        self._parts.append(buffer[at : match.start()])
-        if match.group() != CHANNEL_CLOSE:
-            self._give_up()
-            return match.start()
-        self._state = CONTENT
-        self._fresh = self._bol = True
-        self._join = bool(self._reasoning)
-        self._note("missing-channel-open", "a thought without its first token", self._start)
-        self._think("".join(self._parts)[len(_THOUGHT_LINE) :].removesuffix("\n"))
-        return match.end()
 
     # -- results and the end -----------------------------------------------------------------
 
@@ -351,7 +242,7 @@ class Gemma4Decoder(CallCollector):
         elif state == THOUGHT:
             self._think(hold)
         elif state == HEADER:
-            exact = hold in _CHANNELS
+            exact = hold in CHANNELS
             if exact:
                 self._open_channel(hold, "channel-header", hold)
             else:

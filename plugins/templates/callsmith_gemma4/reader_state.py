@@ -39,12 +39,17 @@ class Mend(NamedTuple):
 
 @dataclass(slots=True)
 class Frame:
-    """An open container. `before_bare`: its last item is a string without any delimiter."""
+    """An open container.
+
+    `before_bare`: its last item is a string without any delimiter. `names`: the members that the
+    schema declares, once they were asked for.
+    """
 
     opener: str
     value: dict[str, JsonValue] | list[JsonValue]
     schema: object
     before_bare: bool = False
+    names: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -80,13 +85,18 @@ class ReaderState:
         return mark in ("", ",", "}", "]", ")")
 
     def _names(self, frame: Frame) -> frozenset[str]:
-        if frame.opener == "[":
-            return frozenset()
-        return property_names(frame.schema, self._root_schema)
+        """The members that the schema declares for the object; none for an array."""
+        if frame.names is None:
+            frame.names = (
+                frozenset()
+                if frame.opener == "["
+                else property_names(frame.schema, self._root_schema)
+            )
+        return frame.names
 
-    def _closers_before(self, end: int, start: int) -> int:
-        """Where the closers of all open containers begin that end at `end`; 0 if not all do."""
-        at = end
+    def _closers_before_end(self, start: int) -> int:
+        """Where the closers of all open containers begin that end the text; 0 if not all do."""
+        at = len(self.text)
         for frame in self._stack:
             while at > start and self.text[at - 1].isspace():
                 at -= 1
@@ -99,7 +109,7 @@ class ReaderState:
         """Where a raw text that began at `start` and runs to the end of the call ends itself."""
         if _ANOTHER_CALL.search(self.text, start):
             raise UnreadableError("malformed", start, "a string runs into the next call")
-        end = self._closers_before(len(self.text), start)
+        end = self._closers_before_end(start)
         if not end:
             return len(self.text)
         inner = self.text[start:end]

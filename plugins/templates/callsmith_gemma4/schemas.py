@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from callsmith import JsonValue
 
 _MAX_STEPS = 8
-"""Combinators (`anyOf`, `$ref`) that are followed before a schema counts as not understood."""
+"""References that are followed one after the other."""
+
+_MAX_OPTIONS = 32
+"""Schemas that are looked at, through `anyOf`, before the outer one counts as not understood."""
 
 
 def property_schema(schema: object, key: str, root: object) -> object:
@@ -55,27 +58,36 @@ def resolve(schema: object, root: object) -> object:
     return None
 
 
-def wants_text(schema: object, root: object, steps: int = _MAX_STEPS) -> bool:
+def wants_text(schema: object, root: object) -> bool:
     """Whether text is the only value, null aside, that `schema` allows."""
-    resolved = resolve(schema, root)
-    if not isinstance(resolved, Mapping) or steps == 0:
-        return False
-    kind = resolved.get("type")
+    pending = [schema]
+    for _ in range(_MAX_OPTIONS):
+        if not pending:
+            return True
+        resolved = resolve(pending.pop(), root)
+        if not isinstance(resolved, Mapping):
+            return False
+        options = resolved.get("anyOf", resolved.get("oneOf"))
+        if isinstance(options, list) and "type" not in resolved:
+            rest = [option for option in options if not _only_null(option, root)]
+            if not rest:
+                return False
+            pending.extend(rest)
+        elif not _names_text(resolved):
+            return False
+    return not pending
+
+
+def _names_text(schema: Mapping[object, object]) -> bool:
+    kind = schema.get("type")
     if isinstance(kind, str):
         return kind == "string"
     if isinstance(kind, list):
         return "string" in kind and all(name in ("string", "null") for name in kind)
-    if "const" in resolved:
-        return isinstance(resolved["const"], str)
-    values = resolved.get("enum")
-    if isinstance(values, list):
-        return _only_text(values)
-    for combinator in ("anyOf", "oneOf"):
-        options = resolved.get(combinator)
-        if isinstance(options, list) and len(options) <= 16:
-            rest = [option for option in options if not _only_null(option, root)]
-            return bool(rest) and all(wants_text(option, root, steps - 1) for option in rest)
-    return False
+    if "const" in schema:
+        return isinstance(schema["const"], str)
+    values = schema.get("enum")
+    return isinstance(values, list) and _only_text(values)
 
 
 def takes_nothing(schema: object, root: object) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from callsmith import Completion, Prompt, Sampling, Segment
+from callsmith_tiny.constraint import Constraint
 from callsmith_tiny.generation import generate
 from callsmith_tiny.model import TinyModel
 from callsmith_tiny.tokens import Tokens
@@ -49,10 +50,13 @@ def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
-def answer(model: TinyModel, tokens: Tokens, text: str) -> str:
+def answer(model: TinyModel, tokens: Tokens, text: str, constrain: bool = False) -> str:
     """The greedy completion of a prompt that the generator wrote."""
+    constraint = Constraint(text) if constrain else None
     prompt = Prompt(segments=(Segment(text=text, origin="control"),))
-    pieces = generate(model, tokens, tokens.encode(prompt), Sampling(max_tokens=160), lambda: False)
+    pieces = generate(
+        model, tokens, tokens.encode(prompt), Sampling(max_tokens=160), lambda: False, constraint
+    )
     return next(piece.text for piece in pieces if isinstance(piece, Completion))
 
 
@@ -94,6 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--cells", nargs="*", default=list(CELLS))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the examples")
+    parser.add_argument("--constrain", action="store_true", help="allow valid calls only")
     parser.add_argument("--failures", type=int, default=0, help="how many to show per cell")
     arguments = parser.parse_args()
     model = TinyModel(arguments.model / "model.safetensors")
@@ -103,7 +108,7 @@ def main() -> None:
     for cell in arguments.cells:
         shown = 0
         for example in examples(cell, max(1, int(CELLS[cell] * arguments.scale))):
-            text = answer(model, tokens, example.prompt)
+            text = answer(model, tokens, example.prompt, arguments.constrain)
             right = is_right(example, text)
             names = [cell]
             if cell in ("single/1", "single/2", "single/3"):
