@@ -53,7 +53,7 @@ def run_file_schema(catalog: Catalog) -> dict[str, Any]:
     arm = definitions["ArmFrame"]
     arm["properties"]["template"] = _reference(catalog, ("template",), definitions)
     arm["properties"]["use"]["enum"] = _names(catalog, ("arm",))
-    arm["allOf"] = _options(catalog, ("arm",), definitions) or [True]
+    arm["allOf"] = _options(catalog, ("arm",), definitions) or [{}]
     return found
 
 
