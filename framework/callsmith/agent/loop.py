@@ -67,9 +67,8 @@ async def run_episode(
                 given = await arm.generate(conversation, tools, sampling or Sampling())
             reply = _with_ids(given, step)
         except Exception:  # a stranger's arm may raise, or return, anything
-            if limit.expired():
-                problem = ArmTimeoutError(f"no reply within {timeout} s")
-            halt, error = "error", _describe(problem)
+            late = ArmTimeoutError(f"no reply within {timeout} s")
+            halt, error = "error", _describe(late if limit.expired() else problem)
             seconds = time.perf_counter() - asked
             turns.append(Turn(sent=sent, error=error, seconds=seconds))
             break

@@ -27,12 +27,12 @@ class Sampler:
         """
         sampling = self._sampling
         if allows is not None:
-            order = np.argsort(-logprobs, kind="stable").tolist()
+            ranked: list[int] = np.argsort(-logprobs, kind="stable").tolist()
             if sampling.temperature <= 0:
-                return next((token for token in order if allows(token)), order[0])
-            kept = [token for token in order if allows(token)]
+                return next((token for token in ranked if allows(token)), ranked[0])
+            kept = [token for token in ranked if allows(token)] or ranked
             masked = np.full_like(logprobs, -np.inf)
-            masked[kept or order] = logprobs[kept or order]
+            masked[kept] = logprobs[kept]
             logprobs = masked
         if sampling.temperature <= 0:
             return int(np.argmax(logprobs))

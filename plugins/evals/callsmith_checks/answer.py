@@ -23,7 +23,8 @@ class AnswerContains:
     """The answer holds every text of the target's `answer_contains`.
 
     An item is a text, or `{"any_of": [text, …]}`. Upper and lower case and the amount of white
-    space do not matter, and a number is found only as a whole number. A task without the key passes.
+    space do not matter, and a number is found only as a whole number. A task without the key
+    passes.
     """
 
     def verify(self, task: Task, trace: Trace) -> Verdict:
