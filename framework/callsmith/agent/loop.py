@@ -66,7 +66,7 @@ async def run_episode(
             async with limit:
                 given = await arm.generate(conversation, tools, sampling or Sampling())
             reply = _with_ids(given, step)
-        except Exception:  # a stranger's arm may raise, or return, anything
+        except Exception as problem:  # a stranger's arm may raise, or return, anything
             late = ArmTimeoutError(f"no reply within {timeout} s")
             halt, error = "error", _describe(late if limit.expired() else problem)
             seconds = time.perf_counter() - asked

@@ -48,8 +48,7 @@ def declared_tools(prompt: str) -> dict[str, Declared]:
     """The tools that a rendered prompt declares, by name."""
     tools = {}
     for name, body in _DECLARATION.findall(prompt):
-        start = body.find(",parameters:{")
-        members = dict(_members(body[start + 13 :])) if start >= 0 else {}
+        members = dict(_members(dict(_members(body)).get("parameters", "{}")[1:]))
         parameters = {
             key: _parameter(dict(_members(text[1:])))
             for key, text in _members(members.get("properties", "{}")[1:])
@@ -102,7 +101,7 @@ class Constraint:
         whole = (text + piece).decode("latin-1")
         start = whole.rfind(CALL_OPEN)
         if start < 0:
-            return CALL_CLOSE not in whole
+            return _plain(whole)
         return self._call(whole[start + len(CALL_OPEN) :])
 
     def _call(self, text: str) -> bool:
@@ -117,10 +116,9 @@ class Constraint:
         while True:
             if not rest:
                 return True
-            if rest[0] == "}" and (not used or not rest.startswith("},")):
-                return tool.required <= used and (
-                    rest[1:].startswith(CALL_CLOSE) or CALL_CLOSE.startswith(rest[1:])
-                )
+            if rest[0] == "}":
+                close, behind = rest[1 : 1 + len(CALL_CLOSE)], rest[1 + len(CALL_CLOSE) :]
+                return tool.required <= used and CALL_CLOSE.startswith(close) and _plain(behind)
             free = tool.parameters.keys() - used
             key, colon, after = rest.partition(":")
             if not colon:
@@ -141,6 +139,11 @@ class Constraint:
                 rest = ended
             else:
                 return False
+
+
+def _plain(text: str) -> bool:
+    """Whether text outside of calls holds nothing that belongs into one."""
+    return not any(mark in text for mark in (QUOTE, CALL_CLOSE, "<|tool>", "<tool|>"))
 
 
 def _value(parameter: Parameter, text: str) -> bool | str:

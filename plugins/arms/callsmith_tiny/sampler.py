@@ -37,13 +37,13 @@ class Sampler:
         if sampling.temperature <= 0:
             return int(np.argmax(logprobs))
         scaled = logprobs.astype(np.float64) / sampling.temperature
-        order = np.argsort(-scaled, kind="stable")
+        likeliest = np.argsort(-scaled, kind="stable")
         if sampling.top_k > 0:
-            order = order[: sampling.top_k]
-        weights = np.exp(scaled[order] - scaled[order[0]])
+            likeliest = likeliest[: sampling.top_k]
+        weights = np.exp(scaled[likeliest] - scaled[likeliest[0]])
         weights /= weights.sum()
         if sampling.top_p < 1:
             # The smallest set of the likeliest tokens that reaches top_p; at least one.
             kept = int(np.searchsorted(np.cumsum(weights), sampling.top_p)) + 1
-            order, weights = order[:kept], weights[:kept] / weights[:kept].sum()
-        return int(self._random.choice(order, p=weights))
+            likeliest, weights = likeliest[:kept], weights[:kept] / weights[:kept].sum()
+        return int(self._random.choice(likeliest, p=weights))
