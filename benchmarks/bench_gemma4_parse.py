@@ -215,7 +215,8 @@ def main() -> int:
         if missed(row):
             met += " MISSED"
         growth = "" if row.growth is None else f"{row.growth:.1f}"
-        print(f"| {row.name} | {shown(row.ours)} | {other} | {ratio} | {met} | {growth} |")
+        name = row.name.replace("|", "\\|")
+        print(f"| {name} | {shown(row.ours)} | {other} | {ratio} | {met} | {growth} |")
 
     return int(any(missed(row) for row in rows))
 

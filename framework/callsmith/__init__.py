@@ -7,17 +7,7 @@ from __future__ import annotations
 
 from callsmith.agent import run_episode
 from callsmith.catalog import Catalog, load
-from callsmith.codec import (
-    decode_arguments,
-    dumps,
-    from_json,
-    loads,
-    message_from_openai,
-    messages_from_openai,
-    to_json,
-    tool_from_openai,
-    tool_to_openai,
-)
+from callsmith.codec import dumps, from_json, loads, to_json
 from callsmith.component import Component
 from callsmith.config import read_run_file
 from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
@@ -78,6 +68,13 @@ from callsmith.types import (
     Turn,
     Usage,
     Verdict,
+)
+from callsmith.wire import (
+    decode_arguments,
+    message_from_openai,
+    messages_from_openai,
+    tool_from_openai,
+    tool_to_openai,
 )
 from callsmith.wiring import plan_bakeoff
 

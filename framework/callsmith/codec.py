@@ -1,4 +1,4 @@
-"""Values to JSON and back, and the OpenAI shapes of messages, tools and calls.
+"""Values to JSON and back.
 
 `to_json` leaves out fields that have their default, so run folders stay readable and small;
 `from_json` restores them. `loads(dumps(x), type(x)) == x` holds for every value.
@@ -11,14 +11,20 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 from callsmith import types as values
 from callsmith.errors import ConfigError
-from callsmith.types import JsonValue, Message, ToolCall, ToolSpec
+from callsmith.types import JsonValue
 
 T = TypeVar("T")
+
+INTEGER = "$integer"
+"""Marks an integer that is too long for Python to read or write in digits: `{"$integer": "0x…"}`.
+An object that has only such a key itself gets one more `$` there, and loses it again."""
+LARGEST_BITS = 14_000
+"""Integers of more bits are marked; Python's own limit is 4,300 digits (14,284 bits)."""
 
 
 def to_json(value: object) -> JsonValue:
@@ -36,12 +42,33 @@ def to_json(value: object) -> JsonValue:
             out[name] = to_json(item)
         return out
     if isinstance(value, Mapping):
+        if len(value) == 1 and _is_mark(key := next(iter(value))):
+            return {f"${key}": to_json(value[key])}
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
+    if isinstance(value, int) and value.bit_length() > LARGEST_BITS:
+        return {INTEGER: hex(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def _is_mark(key: object) -> bool:
+    return isinstance(key, str) and key.startswith("$") and key.lstrip("$") == INTEGER[1:]
+
+
+def _restore(data: object) -> object:
+    """JSON data with the marks of `to_json` read back."""
+    if isinstance(data, dict):
+        if len(data) == 1 and _is_mark(key := next(iter(data))):
+            if key == INTEGER and isinstance(data[key], str):
+                return int(data[key], 16)
+            return {key[1:]: _restore(data[key])}
+        return {key: _restore(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_restore(item) for item in data]
+    return data
 
 
 @functools.cache
@@ -103,7 +130,7 @@ def _decode(data: object, kind: Any, path: str) -> object:
             return None
         if len(options) == 1:
             return _decode(data, options[0], path)
-        return data  # a JsonValue: whatever it is
+        return _restore(data)  # a JsonValue: whatever it is
     if origin is typing.Literal:
         if data not in typing.get_args(kind):
             allowed = ", ".join(map(str, typing.get_args(kind)))
@@ -113,8 +140,10 @@ def _decode(data: object, kind: Any, path: str) -> object:
         return float(data)
     if kind in (str, int, float, bool) and type(data) is not kind:
         raise ConfigError(f"expected {kind.__name__}, got {data!r:.80}", path=path)
-    if origin is not None and issubclass(origin, Mapping) and not isinstance(data, Mapping):
-        raise ConfigError(f"expected an object, got {data!r:.80}", path=path)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"expected an object, got {data!r:.80}", path=path)
+        return _restore(data)
     return data
 
 
@@ -126,94 +155,3 @@ def dumps(value: object) -> str:
 def loads(text: str, kind: type[T]) -> T:
     """The inverse of `dumps`."""
     return from_json(json.loads(text), kind)
-
-
-def decode_arguments(raw: object) -> JsonValue:
-    """The arguments of a call as servers send them: one function for every arm.
-
-    Nothing or an empty string is no arguments; a JSON string is its value, whatever that is; a
-    malformed string stays as it is, untouched; a value that is no string is taken as it is.
-    Never raises and never turns garbage into an empty object.
-    """
-    if raw is None:
-        return {}
-    if not isinstance(raw, str):
-        return cast(JsonValue, raw)
-    if not raw.strip():
-        return {}
-    try:
-        return cast(JsonValue, json.loads(raw, parse_constant=_no_constant))
-    except (ValueError, RecursionError):
-        return raw
-
-
-def _no_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is not JSON")
-
-
-def tool_from_openai(data: Mapping[str, Any]) -> ToolSpec:
-    """A tool from `{"type": "function", "function": {…}}`, or from the inner object alone."""
-    function = data.get("function", data) if isinstance(data, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise ConfigError(f"a tool needs a name: {data!r:.120}")
-    for key, kind in (("parameters", Mapping), ("description", str)):
-        if not isinstance(function.get(key), kind | None):
-            raise ConfigError(
-                f"the {key} of the tool {function['name']!r} must be a {kind.__name__}"
-            )
-    return ToolSpec(
-        name=function["name"],
-        description=function.get("description") or "",
-        parameters=function.get("parameters"),
-        response=function.get("response"),
-    )
-
-
-def tool_to_openai(tool: ToolSpec) -> dict[str, JsonValue]:
-    """The inverse of `tool_from_openai`."""
-    function: dict[str, JsonValue] = {"name": tool.name, "description": tool.description}
-    if tool.parameters is not None:
-        function["parameters"] = dict(tool.parameters)
-    if tool.response is not None:
-        function["response"] = tool.response
-    return {"type": "function", "function": function}
-
-
-def message_from_openai(data: Mapping[str, Any]) -> Message:
-    """A message from the OpenAI shape; reasoning under any of its three names.
-
-    Arguments are taken as they are: decoding a server's JSON text is the arm's business.
-    """
-    if not isinstance(data, Mapping) or not isinstance(data.get("role"), str):
-        raise ConfigError(f"a message needs a role: {data!r:.120}")
-    rows = data.get("tool_calls") or ()
-    if not isinstance(rows, list | tuple):
-        raise ConfigError(f"tool_calls must be a list: {rows!r:.120}")
-    calls = tuple(_call_from_openai(row) for row in rows)
-    reasoning = data.get("reasoning")
-    for key in ("reasoning", "reasoning_content", "thinking", "tool_call_id", "name", "tool_name"):
-        if not isinstance(data.get(key), str | None):
-            raise ConfigError(f"the {key} of a message must be text: {data[key]!r:.80}")
-    for alias in ("reasoning_content", "thinking"):
-        reasoning = reasoning or data.get(alias)
-    return Message(
-        role=data["role"],
-        content=data.get("content"),
-        reasoning=reasoning,
-        tool_calls=calls,
-        tool_call_id=data.get("tool_call_id"),
-        name=data.get("name", data.get("tool_name")),
-    )
-
-
-def _call_from_openai(data: object) -> ToolCall:
-    function = data.get("function", data) if isinstance(data, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise ConfigError(f"a tool call needs a function with a name: {data!r:.120}")
-    identity = cast(Mapping[str, Any], data).get("id")
-    return ToolCall(name=function["name"], arguments=function.get("arguments"), id=identity)
-
-
-def messages_from_openai(data: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """A conversation; see `message_from_openai`."""
-    return tuple(message_from_openai(item) for item in data)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, get_args
 
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from callsmith import (
@@ -109,13 +109,13 @@ def test_events_tell_the_reply(
 
 
 @given(text=TEXTS, tools=TOOL_SETS, options=OPTIONS)
-def test_a_token_that_ends_everything_leaves_nothing_for_close(
+def test_the_end_of_the_turn_leaves_nothing_for_close(
     text: str, tools: tuple[ToolSpec, ...], options: dict[str, Any]
 ) -> None:
-    """Behind `<|tool_call><tool_call|>` no state is open, so the deltas are the whole reply."""
+    """Behind it no state is open, so that the events are the whole reply."""
+    # An open string, or a turn that has ended already, would take the token in.
+    assume(not any(part in text for part in ('<|"|>', "<eos>", "turn")))
     reply, events = run([text, "<turn|>", "<turn|>"], tools, options)
-    if '<|"|>' in text or "<eos>" in text or "turn" in text:
-        return  # an open string, or a turn that has ended already, takes the token in
     assert "".join([e.text for e in events if isinstance(e, ContentDelta)]) == reply.content
     assert "".join([e.text for e in events if isinstance(e, ReasoningDelta)]) == reply.reasoning
     assert len([e for e in events if isinstance(e, CallParsed)]) == len(reply.calls)
@@ -157,9 +157,6 @@ def test_what_needs_no_repair_is_the_same_under_every_policy(
         assert off == unambiguous == by_schema
 
 
-WORDS = st.integers(0, 9)
-
-
 @given(
     pieces=st.lists(
         st.sampled_from(SYNTAX) | st.sampled_from(sorted(CONTROL_TOKENS.tokens)) | st.just("WORD"),
@@ -189,10 +186,14 @@ def test_no_word_is_lost_or_told_twice(
 # -- round trip ----------------------------------------------------------------------------------
 
 NAME_PARTS = st.text(
-    st.characters(exclude_categories=("Z", "C"), exclude_characters="{}[](),<>\"'=|:"), min_size=1
+    st.characters(exclude_categories=("Z", "C"), exclude_characters="{}[](),<>=|:"), min_size=1
 )
-NAMES = st.lists(NAME_PARTS, min_size=1, max_size=3).flatmap(
-    lambda parts: st.sampled_from([":", " ", ".", "/", "-"]).map(lambda sep: sep.join(parts))
+NAMES = (
+    st.lists(NAME_PARTS, min_size=1, max_size=3)
+    .flatmap(
+        lambda parts: st.sampled_from([":", " ", ".", "/", "-"]).map(lambda sep: sep.join(parts))
+    )
+    .filter(lambda name: name[0] not in "\"'")
 )
 KEY_PARTS = st.text(
     st.characters(exclude_categories=("Z", "C"), exclude_characters="{}[],:<="), min_size=1

@@ -88,7 +88,17 @@ def test_strings_hold_anything(text: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["f", "get-weather", "mcp.calendar:list_events", "google:a:b-c", "a/b", "größe", "工具", "a b"],
+    [
+        "f",
+        "get-weather",
+        "mcp.calendar:list_events",
+        "google:a:b-c",
+        "a/b",
+        "größe",
+        "工具",
+        "a b",
+        "it's",
+    ],
 )
 def test_names_of_every_kind(name: str) -> None:
     reply = read(block(f"call:{name}{{}}"))

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from callsmith.catalog import load
-from callsmith.codec import messages_from_openai, to_json, tool_from_openai
+from callsmith.codec import to_json
 from callsmith.errors import ConfigError
 from callsmith.protocols import Template
 from callsmith.types import Prompt, Segment, ToolSpec
+from callsmith.wire import messages_from_openai, tool_from_openai
 
 TEMPLATE = click.option("--template", required=True, help="Name of a template, such as gemma4.")
 OPTION = click.option(

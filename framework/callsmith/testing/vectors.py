@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from callsmith.codec import message_from_openai, tool_from_openai
 from callsmith.errors import CallsmithError, ConfigError, RenderError
 from callsmith.protocols import Template
 from callsmith.types import JsonValue, Message, Prompt, Reply, Segment, ToolSpec
+from callsmith.wire import message_from_openai, tool_from_openai
 
 Status = Literal["agrees", "differs", "not applicable"]
 TemplateFactory = Callable[[Mapping[str, Any]], Template]

@@ -57,7 +57,7 @@ class Gemma4Config(BaseModel):
         description="Control tokens inside content: `refuse`, `neutralise` by a space, or `allow`.",
     )
     repair: RepairPolicy = Field(
-        default="unambiguous",
+        default="schema",
         description="Which malformed calls are mended: none (`off`), those with one reading "
         "(`unambiguous`), or also those that the tool's schema decides (`schema`).",
     )

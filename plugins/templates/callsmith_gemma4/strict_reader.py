@@ -32,9 +32,9 @@ KEY: Final = rf"{_KEY_START}{_KEY_REST}*+(?:[ ]{_KEY_REST}++)*+"
 """A bare key. It cannot begin with a quote or a parenthesis, nor hold structure or `<`."""
 
 _NAME_START: Final = r"""[^\s{}\[\],<>"'=|():]"""
-_NAME_REST: Final = r"""[^\s{}\[\],<>"'=|()]"""
+_NAME_REST: Final = r"[^\s{}\[\],<>=|()]"
 NAME: Final = rf"{_NAME_START}{_NAME_REST}*+(?:[ ]{_NAME_REST}++)*+"
-"""A tool's name. It cannot begin with a colon."""
+"""A tool's name. It cannot begin with a colon or a quote, nor hold structure or parentheses."""
 
 HEAD: Final = re.compile(rf"call:({NAME})\{{")
 
@@ -65,32 +65,30 @@ def read_object(text: str, at: int, max_depth: int) -> tuple[dict[str, JsonValue
     container: dict[str, JsonValue] | list[JsonValue] = root
     stack: list[dict[str, JsonValue] | list[JsonValue]] = []
     is_object = True
-    expects = True
     scalars = False
     value: JsonValue
     # Split, not findall: one flat list of strings, which the garbage collector need not visit.
+    # Every character belongs to some member, so there is nothing between two of them.
     pieces = iter(_MEMBER.split(text[at:]))
-    for between, key, string, scalar, opener, tail in zip(*[pieces] * 6, strict=False):
-        if not expects or between:
-            return None
-        if scalar:
+    for _, key, string, scalar, opener, tail in zip(*[pieces] * 6, strict=False):
+        if string is not None:
+            value = string
+        elif scalar is not None:
             scalars = True
             if scalar in WORDS:
                 value = WORDS[scalar]
-            elif len(scalar) > SHORT_INTEGER:
-                try:
-                    value = read_number(scalar)
-                except OutOfRangeError:
-                    return None
-            else:
+            elif len(scalar) <= SHORT_INTEGER:
                 try:
                     value = int(scalar)
                 except ValueError:
                     value = float(scalar)
                     if value - value != 0.0:
                         return None
-        elif not opener:
-            value = string
+            else:
+                try:
+                    value = read_number(scalar)
+                except OutOfRangeError:
+                    return None
         elif opener == "{":
             value = {}
         elif opener == "[":
@@ -98,14 +96,17 @@ def read_object(text: str, at: int, max_depth: int) -> tuple[dict[str, JsonValue
         else:
             return None
         if is_object:
-            if not key or key in container:
+            if key is None or key in container:
                 return None
             container[key] = value
-        elif key:
-            return None
-        else:
+        elif key is None:
             container.append(value)  # type: ignore[union-attr]
-        if opener:
+        else:
+            return None
+        if opener is None:
+            if tail == ",":
+                continue
+        else:
             stack.append(container)
             if len(stack) > max_depth:
                 raise TooDeepError(f"containers are nested more than {max_depth} deep")
@@ -115,24 +116,17 @@ def read_object(text: str, at: int, max_depth: int) -> tuple[dict[str, JsonValue
                 continue
             if tail == ",":
                 return None
-        if tail == ",":
-            continue
-        for mark in tail:
+        for position, mark in enumerate(tail, 1):
             if mark == ",":
-                if not expects:
-                    return None
                 break
-            if mark != ("}" if is_object else "]") or not expects:
+            if mark != ("}" if is_object else "]"):
                 return None
-            if stack:
-                container = stack.pop()
-                is_object = type(container) is dict
-            else:
-                expects = False
+            if not stack:
+                # The outermost object ends: the text has to end as well.
+                ended = position == len(tail) and list(pieces) == [""]
+                return (root, scalars) if ended else None
+            container = stack.pop()
+            is_object = type(container) is dict
         else:
-            # No comma: only the end of the outermost object may come without one.
-            if expects:
-                return None
-    if expects:
-        return None
-    return root, scalars
+            return None
+    return None

@@ -1,0 +1,17 @@
+"""Other people's JSON: the shapes that servers, clients and data sets exchange."""
+
+from callsmith.wire.openai import (
+    decode_arguments,
+    message_from_openai,
+    messages_from_openai,
+    tool_from_openai,
+    tool_to_openai,
+)
+
+__all__ = [
+    "decode_arguments",
+    "message_from_openai",
+    "messages_from_openai",
+    "tool_from_openai",
+    "tool_to_openai",
+]
