@@ -98,11 +98,17 @@ class Constraint:
 
     def allows(self, text: bytes, piece: bytes) -> bool:
         """Whether `piece` may come after the completion's `text`."""
-        whole = (text + piece).decode("latin-1")
-        start = whole.rfind(CALL_OPEN)
-        if start < 0:
-            return _plain(whole)
-        return self._call(whole[start + len(CALL_OPEN) :])
+        if QUOTE.encode() in piece[:-1] and not piece.endswith(QUOTE.encode()):
+            # One token with text behind its quotation mark may end a string, not begin one.
+            start = text.rfind(CALL_OPEN.encode())
+            if start >= 0 and text.count(QUOTE.encode(), start) % 2 == 0:
+                return False
+        return self._text((text + piece).decode("latin-1"))
+
+    def _text(self, text: str) -> bool:
+        """Whether text outside of calls, with the calls in it, can go on to be valid."""
+        before, opened, call = text.partition(CALL_OPEN)
+        return _plain(before) and (not opened or self._call(call))
 
     def _call(self, text: str) -> bool:
         """Whether text after `<|tool_call>` is the beginning of a valid call, or one and more."""
@@ -118,7 +124,7 @@ class Constraint:
                 return True
             if rest[0] == "}":
                 close, behind = rest[1 : 1 + len(CALL_CLOSE)], rest[1 + len(CALL_CLOSE) :]
-                return tool.required <= used and CALL_CLOSE.startswith(close) and _plain(behind)
+                return tool.required <= used and CALL_CLOSE.startswith(close) and self._text(behind)
             free = tool.parameters.keys() - used
             key, colon, after = rest.partition(":")
             if not colon:
@@ -157,7 +163,9 @@ def _value(parameter: Parameter, text: str) -> bool | str:
             marks = QUOTE.startswith(content[content.rfind("<") :]) if "<" in content else False
             if not marks and ("<|" in content or "|>" in content):
                 return False
-            return not parameter.options or any(o.startswith(content) for o in parameter.options)
+            return not parameter.options or any(
+                f"{option}{QUOTE}".startswith(content) for option in parameter.options
+            )
         return after if not parameter.options or content in parameter.options else False
     if kind == "BOOLEAN":
         for word in ("true", "false"):

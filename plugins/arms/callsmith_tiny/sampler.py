@@ -30,9 +30,9 @@ class Sampler:
             ranked: list[int] = np.argsort(-logprobs, kind="stable").tolist()
             if sampling.temperature <= 0:
                 return next((token for token in ranked if allows(token)), ranked[0])
-            kept = [token for token in ranked if allows(token)] or ranked
+            usable = [token for token in ranked if allows(token)] or ranked
             masked = np.full_like(logprobs, -np.inf)
-            masked[kept] = logprobs[kept]
+            masked[usable] = logprobs[usable]
             logprobs = masked
         if sampling.temperature <= 0:
             return int(np.argmax(logprobs))

@@ -32,11 +32,15 @@ Calls = Sequence[tuple[str, Mapping[str, object]]]
 
 SEED = 4242
 CELLS: Mapping[str, int] = {
-    "single/1": 500, "single/2": 500, "single/3": 500, "single/0": 200, "single/4": 200,
-    "several": 300, "none": 300, "follow_up": 300, "chain": 300, "later_turn": 300, "natural": 300,
+    "plain/1": 400, "plain/2": 400, "plain/3": 400,
+    "single/1": 300, "single/2": 300, "single/3": 300, "single/0": 150, "single/4": 150,
+    "natural": 300, "several": 250, "none": 250, "follow_up": 250, "chain": 250, "later_turn": 250,
 }  # fmt: skip
-"""How many examples of which kind; single calls by their number of arguments, and `natural`:
-single calls with 0 to 4 arguments in the last stretch's everyday phrasings."""
+"""How many examples of which kind. `plain` are single calls whose request has the words of the
+tool's name and a name for every value; `single` are drawn from all phrasings; both by their number
+of arguments. `natural` are single calls with 0 to 4 arguments in everyday phrasings."""
+
+PLAIN = replace(FULL, bare=0.0, loose_head=0.0)
 
 
 def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -84,10 +88,12 @@ def same(calls: Calls, wanted: Calls) -> bool:
 def examples(cell: str, count: int) -> list[Example]:
     """The held-out examples of a cell; the same ones every time."""
     generator = Generator("heldout", SEED + list(CELLS).index(cell))
-    kind, _, arguments = cell.partition("/")
-    mix = replace(FULL, argument_counts={int(arguments): 1.0}) if arguments else FULL
-    if cell == "natural":
-        kind, mix = "single", NATURAL
+    kind, _, count_of = cell.partition("/")
+    mix = {"plain": PLAIN, "natural": NATURAL}.get(kind, FULL)
+    if kind in ("plain", "natural"):
+        kind = "single"
+    if count_of:
+        mix = replace(mix, argument_counts={int(count_of): 1.0})
     return [generator.example(index, mix, kind) for index in range(count)]
 
 
@@ -111,13 +117,13 @@ def main() -> None:
             text = answer(model, tokens, example.prompt, arguments.constrain)
             right = is_right(example, text)
             names = [cell]
-            if cell in ("single/1", "single/2", "single/3"):
+            kind, _, count_of = cell.partition("/")
+            if count_of in ("1", "2", "3"):
                 size = len(example.tools)
                 names += [
-                    "single/1-3",
-                    f"{cell} {example.phrase}",
-                    f"single/1-3 {example.phrase}",
-                    f"single/1-3 with {size if size < 5 else '5 or more'} tools",
+                    f"{kind}/1-3",
+                    f"{kind}/1-3 {example.phrase}",
+                    f"{kind}/1-3 with {size if size < 5 else '5 or more'} tools",
                 ]
             for name in names:
                 counts[name][0] += right
