@@ -26,7 +26,7 @@ from callsmith_tiny.tokens import Tokens
 
 from .gemma_format import read_calls
 from .generator import Example, Generator
-from .mixes import FULL, NATURAL
+from .mixes import FULL, NATURAL, PLAIN
 
 Calls = Sequence[tuple[str, Mapping[str, object]]]
 
@@ -39,8 +39,6 @@ CELLS: Mapping[str, int] = {
 """How many examples of which kind. `plain` are single calls whose request has the words of the
 tool's name and a name for every value; `single` are drawn from all phrasings; both by their number
 of arguments. `natural` are single calls with 0 to 4 arguments in everyday phrasings."""
-
-PLAIN = replace(FULL, bare=0.0, loose_head=0.0)
 
 
 def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
