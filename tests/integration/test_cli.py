@@ -52,6 +52,13 @@ CONVERSATION = {
         (("render", "--template", "gemma4"), "error: -: line 1, column 1: not JSON"),
         (("parse", "--template", "gemma4", "-o", "repair=maybe"), "error: options.repair: "),
         (("parse", "--template", "gemma4", "-o", "repair"), "--option takes KEY=VALUE"),
+        (
+            ("chek", "x"),
+            "error: No such command 'chek'; did you mean 'check'? (see",
+        ),
+        (("run", "--ot", "x", "y"), "error: No such option"),
+        (("run",), "error: Missing argument 'FILE'. (see callsmith run --help)"),
+        (("plugins", "--kind", "arms"), "error: Invalid value for '--kind'"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_code_2(

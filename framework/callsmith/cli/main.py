@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -61,16 +61,33 @@ def cli() -> None:
     """Make self-hosted language models call tools reliably, and prove it."""
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """The console script. Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted."""
+def main(arguments: list[str] | None = None) -> None:
+    """The console script. Exit codes: 0 done, 1 a check failed, 2 bad input, 130 interrupted.
+
+    Whatever is wrong with the input is one line on stderr, a mistyped option of the command line
+    included.
+    """
     try:
-        return cli.main(args=arguments, prog_name="callsmith", standalone_mode=True)
-    except CallsmithError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        code = cli.main(args=arguments, prog_name="callsmith", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
         sys.exit(2)
-    except KeyboardInterrupt:
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "callsmith"
+        _fail(f"{error.format_message()} (see {command} --help)", 2)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except CallsmithError as error:
+        _fail(str(error), 2)
+    except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
