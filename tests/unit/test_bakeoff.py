@@ -148,6 +148,23 @@ def test_traces_without_a_header_are_not_taken_for_this_run(tmp_path: Path) -> N
         run(tmp_path)
 
 
+def test_errors_are_run_again_only_when_asked_and_stay_on_record(tmp_path: Path) -> None:
+    text = RUN.replace("use: counting, concurrency: 3", "use: failing")
+    folder = run(tmp_path, text)
+    assert summarize(run(tmp_path, text))["a"].halts == {"answered": 10, "error": 10}
+    plan = plan_bakeoff(parse_run_file(text), parts.catalog())
+    parts.Failing.mended = True
+    try:
+        asyncio.run(run_bakeoff(plan, tmp_path, retry_errors=True))
+    finally:
+        parts.Failing.mended = False
+    assert summarize(folder)["a"].halts == {"answered": 20}
+    assert len({(t.arm, t.task, t.sample) for t in folder.traces()}) == len(folder.verdicts()) == 20
+    retried = (tmp_path / "retried.jsonl").read_text().splitlines()
+    assert len(retried) == 10
+    assert all('"halt":"error"' in line for line in retried)
+
+
 def test_an_arm_may_be_a_bare_name(tmp_path: Path) -> None:
     folder = run(tmp_path, old="{use: counting, concurrency: 3}", new="counting")
     assert summarize(folder)["a"].episodes == 20

@@ -40,9 +40,12 @@ def read_plan(file: Path) -> Plan:
     type=click.Path(path_type=Path, file_okay=False),
     help="The run folder [default: runs/NAME-DIGEST, the same for the same run file].",
 )
+@click.option(
+    "--retry-errors", is_flag=True, help="Run the episodes again that ended with an error."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def run(file: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
+def run(file: Path, out: Path | None, retry_errors: bool, as_json: bool, quiet: bool) -> None:
     """Run FILE, or finish it if it was stopped before.
 
     Every episode is in the run folder as soon as it is done: starting the same run again does
@@ -52,7 +55,9 @@ def run(file: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
     folder = out or Path("runs") / f"{plan.frame.name}-{digest(plan.describe())[:8]}"
     with ProgressLine(quiet=quiet) as progress:
         try:
-            done = asyncio.run(run_bakeoff(plan, folder, progress.update))
+            done = asyncio.run(
+                run_bakeoff(plan, folder, progress.update, retry_errors=retry_errors)
+            )
         except KeyboardInterrupt:
             click.echo(f"\ninterrupted; the same command goes on with {folder}", err=True)
             sys.exit(130)
@@ -62,6 +67,12 @@ def run(file: Path, out: Path | None, as_json: bool, quiet: bool) -> None:
         click.echo(json.dumps({"run": str(folder), "arms": arms}, indent=2))
         return
     print_table(done, summary)
+    errors = sum(arm.halts["error"] for arm in summary.values())
+    if errors:
+        click.echo(
+            f"\n{errors} episodes ended with an error; the same command with --retry-errors runs "
+            "them again"
+        )
     click.echo(f"\nrun folder: {folder}    look closer: callsmith show {folder} --failed")
 
 

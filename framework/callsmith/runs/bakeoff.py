@@ -38,9 +38,16 @@ class Progress:
 
 
 async def run_bakeoff(
-    plan: Plan, path: Path, progress: Callable[[Progress], None] | None = None
+    plan: Plan,
+    path: Path,
+    progress: Callable[[Progress], None] | None = None,
+    *,
+    retry_errors: bool = False,
 ) -> RunFolder:
     """Runs what is missing of `plan` in the run folder `path` and returns the folder.
+
+    With `retry_errors`, episodes that ended with an error are run again; what they were before
+    stays in `retried.jsonl`. Nothing else is ever run twice.
 
     Raises `ConfigError` when something cannot be built and `StoreError` when the folder holds
     another run. A failing episode is a trace with an error and stops nothing.
@@ -61,6 +68,8 @@ async def run_bakeoff(
             fidelity = await asyncio.gather(*(_probe(arm) for arm in arms.values()))
             header["sessions"].append(_session(plan, dict(zip(arms, fidelity, strict=True))))
             folder.write_header(header)
+            if retry_errors:
+                writer.take_out_errors()
             await _run_missing(plan, writer, arms, tasks, verifiers, toolboxes, progress)
     finally:
         for chat in arms.values():

@@ -138,6 +138,38 @@ class RunWriter:
         row = {"arm": arm, "task": task, "sample": sample, "verdicts": to_json(tuple(verdicts))}
         self._append("verdicts.jsonl", json.dumps(row, ensure_ascii=False, separators=(",", ":")))
 
+    def take_out_errors(self) -> int:
+        """Moves the episodes that ended with an error to `retried.jsonl`; says how many.
+
+        Verdicts go first: an episode without them is judged again, so a kill in between costs
+        nothing.
+        """
+        failed = [trace for trace in self.folder.traces() if trace.halt == "error"]
+        keys = {(trace.arm, trace.task, trace.sample) for trace in failed}
+        if not keys:
+            return 0
+        lines = "".join(dumps(trace) + "\n" for trace in failed)
+        with (self.folder.path / "retried.jsonl").open("ab") as file:
+            file.write(lines.encode(errors="surrogatepass"))
+            file.flush()
+            os.fsync(file.fileno())
+        for name in ("verdicts.jsonl", "traces.jsonl"):
+            path = self.folder.path / name
+            kept = [
+                json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+                for _, row in _lines(path)
+                if (row["arm"], row["task"], row["sample"]) not in keys
+            ]
+            part = path.with_suffix(".part")
+            with part.open("wb") as out:
+                out.write("".join(f"{line}\n" for line in kept).encode(errors="surrogatepass"))
+                out.flush()
+                os.fsync(out.fileno())
+            os.close(self._files.pop(name))
+            part.replace(path)
+            self._files[name] = os.open(path, os.O_WRONLY | os.O_APPEND)
+        return len(keys)
+
     def _append(self, name: str, line: str) -> None:
         file = self._files[name]
         data = line.encode("utf-8", errors="surrogatepass") + b"\n"
