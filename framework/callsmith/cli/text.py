@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def _read_json(file: str) -> Any:
         ) from None
 
 
-def _template(name: str, pairs: tuple[str, ...]) -> Template:
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Options from `KEY=VALUE` pairs; a value is JSON, or else text. Raises `ConfigError`."""
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -57,7 +59,11 @@ def _template(name: str, pairs: tuple[str, ...]) -> Template:
             options[key] = json.loads(value)
         except ValueError:
             options[key] = value
-    template: Template = load().build("template", name, options)
+    return options
+
+
+def _template(name: str, pairs: tuple[str, ...]) -> Template:
+    template: Template = load().build("template", name, read_options(pairs))
     return template
 
 

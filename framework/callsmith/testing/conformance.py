@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from callsmith.errors import CallsmithError, ConfigError
+from callsmith.cli.text import read_options
+from callsmith.errors import CallsmithError
 from callsmith.protocols import Template
 from callsmith.testing.vectors import (
     Status,
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR", help="vector files, and subfolders")
     given = parser.parse_args(arguments)
     try:
-        results = run_folder(installed(given.template, _options(given.option)), given.folder)
+        results = run_folder(installed(given.template, read_options(given.option)), given.folder)
     except CallsmithError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -111,19 +112,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in report(results):
             print(line)
     return int(given.fail and any(result.status == "differs" for result in results))
-
-
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--option takes KEY=VALUE, got {pair!r}")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 def installed(name: str, options: Mapping[str, Any] | None = None) -> TemplateFactory:
