@@ -83,18 +83,9 @@ NATURAL = replace(FULL, bare=0.42, loose_head=0.36, casual=0.3)
 PLAIN = replace(FULL, bare=0.0, loose_head=0.0)
 """Every request has the words of the tool's name and a name for every value."""
 
-LAST: Mapping[str, tuple[tuple[Mix, float], ...]] = {
-    "natural": ((EASY, 0.1), (FULL, 0.2), (NATURAL, 0.7)),
-    "plain": ((PLAIN, 0.5), (FULL, 0.25), (NATURAL, 0.25)),
-}
-"""Mixtures for the last stretch, by name."""
 
-
-def mix_at(progress: float, last: str = "natural") -> tuple[tuple[Mix, float], ...]:
-    """The mixture of mixes at a point of training in [0, 1]: (mix, share) pairs.
-
-    `last` names the mixture of `LAST` that the second half is trained on.
-    """
+def mix_at(progress: float) -> tuple[tuple[Mix, float], ...]:
+    """The mixture of mixes at a point of training in [0, 1]: (mix, share) pairs."""
     if progress < 0.05:
         return ((FIRST, 1.0),)
     if progress < 0.14:
@@ -105,4 +96,4 @@ def mix_at(progress: float, last: str = "natural") -> tuple[tuple[Mix, float], .
         return ((EASY, 0.1), (MIDDLE, 0.45), (FULL, 0.45))
     if progress < 0.52:
         return ((EASY, 0.1), (FULL, 0.9))
-    return LAST[last]
+    return ((EASY, 0.1), (FULL, 0.2), (NATURAL, 0.7))

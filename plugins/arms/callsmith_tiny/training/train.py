@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .generator import Example, Generator
-from .mixes import FULL, LAST, mix_at
+from .mixes import FULL, mix_at
 from .muon import Muon
 from .network import Network, Shape
 
@@ -42,12 +42,10 @@ class Batches:
         self.tokens = tokens
         self.index = first
 
-    def pool(
-        self, progress: float, last: str = "natural", size: int = 288
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of (ids, completion mask), both of shape (batch, length); see `mix_at`."""
+    def pool(self, progress: float, size: int = 288) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of (ids, completion mask), both of shape (batch, length)."""
         rows = []
-        mixes = mix_at(progress, last)
+        mixes = mix_at(progress)
         for _ in range(size):
             mix = self.rng.choices([m for m, _ in mixes], [w for _, w in mixes])[0]
             example = self.generator.example(self.index, mix)
@@ -136,9 +134,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
     parser.add_argument("--from-progress", type=float, default=0.0)
-    parser.add_argument(
-        "--last", choices=tuple(LAST), default="natural", help="mixture of the second half"
-    )
     parser.add_argument("--batch-tokens", type=int, default=2048, help="doubled at 0.4")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=5)
@@ -219,7 +214,7 @@ def main() -> None:
     while not done:
         progress = _progress(a, begin, tokens - first_tokens)
         batches.tokens = a.batch_tokens * (1 if progress < 0.4 else 2)
-        for ids, mask in batches.pool(progress, a.last):
+        for ids, mask in batches.pool(progress):
             progress = _progress(a, begin, tokens - first_tokens)
             if progress >= 1:
                 done = True
