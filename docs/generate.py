@@ -36,6 +36,7 @@ PROTOCOLS: dict[str, tuple[type, ...]] = {
     "eval": (protocols.Eval,),
     "taskset": (protocols.TaskSet,),
     "toolbox": (protocols.Toolbox, protocols.ToolSession),
+    "command": (),
 }
 """What the component of each kind must be, and what it is handed or hands out."""
 

@@ -146,10 +146,14 @@ class Catalog:
 
     def construct(self, resolved: Resolved) -> Any:
         """Imports the target and calls it with the config. Raises `MissingExtraError`."""
-        target = _load(resolved.offer, resolved.offer.component.target)
+        target = self.target(resolved.offer)
         if resolved.config is None:
             return target()
         return target(resolved.config)
+
+    def target(self, offer: Offer) -> Any:
+        """What stands at a component's target, imported and not called."""
+        return _load(offer, offer.component.target)
 
     def build(self, kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> Any:
         """`resolve` and `construct` in one step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["arm", "template", "trainer", "verifier", "eval", "taskset", "toolbox"]
+Kind = Literal["arm", "template", "trainer", "verifier", "eval", "taskset", "toolbox", "command"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,8 @@ class Component:
     """One thing that a plugin offers, as an address instead of an object.
 
     `target` is `module:attribute` of a class or function; it is called with the validated config
-    (an instance of the pydantic model at `config`), or with nothing when `config` is "".
+    (an instance of the pydantic model at `config`), or with nothing when `config` is "". (The
+    target of a command is the click command itself; it takes its options from the command line.)
     The kernel validates options against `config` before it imports `target`, so that module of
     `config` must import no heavy library. `extra` is the extra of this distribution (or, with
     `requirement`, what to `pip install`) that brings the target's libraries. `models` are globs

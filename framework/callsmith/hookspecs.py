@@ -52,6 +52,11 @@ def callsmith_toolboxes() -> Iterable[Component]:  # type: ignore[empty-body]
     """Tools that can be called (`Toolbox`)."""
 
 
+@hookspec
+def callsmith_commands() -> Iterable[Component]:  # type: ignore[empty-body]
+    """Commands of the command line: `callsmith NAME …` (click commands or groups)."""
+
+
 HOOKS: dict[str, Kind] = {
     "callsmith_arms": "arm",
     "callsmith_templates": "template",
@@ -60,5 +65,6 @@ HOOKS: dict[str, Kind] = {
     "callsmith_evals": "eval",
     "callsmith_tasksets": "taskset",
     "callsmith_toolboxes": "toolbox",
+    "callsmith_commands": "command",
 }
 """Every hook, and the kind of component that it offers."""

@@ -73,6 +73,8 @@ class Templated:
             renderer=f"callsmith {name}",
             parser=f"callsmith {name}",
             template_digest=digest,
+            history="prompt",
+            sampling={**fidelity.sampling, "thinking": "applied"},
         )
 
     async def aclose(self) -> None:

@@ -298,8 +298,13 @@ class Verdict:
 class Fidelity:
     """What is known about how an arm runs its model; None means unknown, never a guess.
 
-    Two arms may be ranked only if what both know agrees. `warnings` are degradations that a
-    reader must see; `details` is whatever else the runtime told, as JSON.
+    Two arms may be ranked only if what both know agrees. `quantization` is a precision where
+    nothing is quantised ("Q4_K_M", "nf4", "bf16"). `history` says how a conversation reaches the
+    model: "prompt" (the whole rendered prompt at every step), "messages" (the whole conversation
+    as messages, rendered by the runtime) or "continuation" (only what is new, on kept state).
+    `sampling` says for names of `Sampling` what happens to them, "applied" or "ignored"; a name
+    that is missing is unknown. `deviations` are known differences from what was asked for,
+    `warnings` degradations that a reader must see; `details` is whatever else the runtime told.
     """
 
     runtime: str
@@ -311,6 +316,10 @@ class Fidelity:
     renderer: str | None = None
     parser: str | None = None
     template_digest: str | None = None
+    tokenizer_digest: str | None = None
+    history: Literal["prompt", "messages", "continuation"] | None = None
+    sampling: Mapping[str, Literal["applied", "ignored"]] = field(default_factory=dict)
+    deviations: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     details: Mapping[str, JsonValue] = field(default_factory=dict)
 

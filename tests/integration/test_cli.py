@@ -122,6 +122,11 @@ def test_a_bakeoff_runs_is_shown_and_is_not_run_twice(callsmith: Run, tmp_path: 
     assert trace["turns"][0]["sent"][-1]["content"] in shown.stdout.replace("\n", " ")
     assert "calls-match" in shown.stdout
     assert callsmith("show", str(folder), "--failed", "--json").returncode == 0
+    table = callsmith("show", str(folder)).stdout
+    assert "sampling.temperature" in table
+    assert any(line.startswith("│ ≠ │") and "repair" in line for line in table.splitlines())
+    rows = json.loads(callsmith("show", str(folder), "--json").stdout)["fidelity"]
+    assert {"field": "history", "values": ["prompt", "prompt"], "state": "same"} in rows
     wrong = callsmith("show", str(folder), "--arm", "nobody")
     assert wrong.returncode == 2
     assert "there are: greedy, strict" in wrong.stderr

@@ -23,6 +23,7 @@ KINDS = {
     "scaffold-toolbox": ["--kind", "toolbox"],
     "scaffold-eval": ["--kind", "eval"],
     "scaffold-trainer": ["--kind", "trainer"],
+    "scaffold-command": ["--kind", "command"],
 }
 
 RUN_FILE = """

@@ -59,14 +59,14 @@ async def test_the_servers_own_rendering_is_kept(server: FakeOllama) -> None:
     assert isinstance(rendered, str)
     assert "What is 2 plus 3?" in rendered
     digest = hashlib.sha256(rendered.encode()).hexdigest()
-    assert found.template_digest == f"ollama-rendering:{digest}"
+    assert found.details["rendered_probe_sha256"] == digest
     assert server.generations == [], "rendering generates nothing"
 
 
 async def test_without_debug_rendering_the_rendering_is_unknown(server: FakeOllama) -> None:
     server.debug_rendering = False
     found = await probe_chat(server)
-    assert found.template_digest is None
+    assert "rendered_probe_sha256" not in found.details
     assert "rendered_probe" not in found.details
     assert [body["options"]["num_predict"] for body in server.generations] == [1]
 
@@ -163,7 +163,11 @@ async def test_no_server_is_a_warning_and_nothing_is_guessed() -> None:
         pass
     for found in (await probe_chat(gone, retries=0), await probe_raw(gone, retries=0)):
         assert found == Fidelity(
-            runtime="ollama", model=MODEL, warnings=found.warnings, details={"url": gone.url}
+            runtime="ollama",
+            model=MODEL,
+            history=found.history,
+            warnings=found.warnings,
+            details={"url": gone.url},
         )
         assert len(found.warnings) == 1
         assert "ollama serve" in found.warnings[0]
@@ -182,7 +186,7 @@ async def test_a_server_may_lack_any_one_endpoint(server: FakeOllama, missing: s
     assert (chat.runtime_version is None) == (missing == "/api/version")
     assert (chat.model_digest is None) == (missing == "/api/tags")
     assert (chat.quantization is None) == (missing == "/api/show")
-    assert (chat.template_digest is None) == (missing == "/api/chat")
+    assert ("rendered_probe_sha256" in chat.details) == (missing != "/api/chat")
     if missing == "/api/ps":
         assert (chat.context_length, raw.context_length) == (None, None)
 

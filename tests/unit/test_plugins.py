@@ -18,6 +18,7 @@ from callsmith import (
     UnknownNameError,
     load,
 )
+from callsmith.cli.main import main
 
 GOOD = """
 import callsmith
@@ -194,3 +195,66 @@ def test_a_template_is_chosen_by_the_models_name(
     catalog = installed("two", source.replace("NAMES", "('b',)"))
     with pytest.raises(AmbiguousNameError, match="one/a, two/b"):
         catalog.template_for("acme-7b")
+
+
+COMMANDS = """
+import callsmith, click
+
+@click.group()
+def group():
+    '''A group.'''
+
+@group.command()
+@click.argument("word")
+def shout(word):
+    if not word.isalpha():
+        raise callsmith.ConfigError(f"letters only, got {word!r}", path="word")
+    click.echo(word.upper())
+
+@callsmith.hookimpl
+def callsmith_commands():
+    here = __name__
+    return [
+        callsmith.Component(name="say", target=f"{here}:group", summary="says it loudly"),
+        callsmith.Component(name="run", target=f"{here}:shout", summary="never seen"),
+        callsmith.Component(name="far", target=f"{here}x:group", summary="is not there"),
+    ]
+"""
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main([*arguments])
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def test_a_plugin_adds_commands(
+    installed: Callable[[str, str], Catalog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed("extra", COMMANDS)
+    assert said(capsys, "say", "shout", "hello") == (0, "HELLO\n", "")
+    assert said(capsys, "extra/say", "shout", "hello") == (0, "HELLO\n", "")
+    code, out, err = said(capsys, "say", "shout", "h3llo")
+    assert (code, out, err) == (2, "", "error: word: letters only, got 'h3llo'\n")
+    _, out, _ = said(capsys, "--help")
+    assert "says it loudly" in out
+    assert "never seen" not in out
+
+
+def test_a_broken_command_is_one_line(
+    installed: Callable[[str, str], Catalog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed("extra", COMMANDS)
+    code, out, err = said(capsys, "far")
+    assert (code, out) == (2, "")
+    assert "extra/far cannot be imported" in err
+    assert "did you mean 'say'?" in said(capsys, "sya")[2]
+
+
+def test_no_plugin_takes_a_command_from_the_framework(
+    installed: Callable[[str, str], Catalog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed("extra", COMMANDS)
+    _, out, _ = said(capsys, "run", "--help")
+    assert "Run FILE" in out or "run file" in out.lower()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from callsmith.errors import CallsmithError
+
+if TYPE_CHECKING:
+    from callsmith.catalog import Catalog
 
 COMMANDS = {
     "run": ("callsmith.cli.run:run", "Run a run file, or finish a run that was stopped."),
@@ -20,20 +24,40 @@ COMMANDS = {
     "parse": ("callsmith.cli.text:parse", "Parse a completion through a template."),
     "new-plugin": ("callsmith.cli.new_plugin:new_plugin", "Write a working plugin package."),
 }
-"""Every command: where it is, and its line in `callsmith --help`."""
+"""The framework's own commands: where each is, and its line in `callsmith --help`."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `--help` and completion stay fast."""
+    """A group whose commands are imported on use, so that `--help` and completion stay fast.
+
+    Plugins add commands of their own (hook `callsmith_commands`); they are looked for only when
+    the framework has none of that name, so no plugin can take a name from it.
+    """
+
+    @functools.cached_property
+    def catalog(self) -> Catalog:
+        """What is installed; found when it is first needed."""
+        from callsmith.catalog import load
+
+        return load()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of `COMMANDS`."""
-        return list(COMMANDS)
+        """The framework's own names in the order of `COMMANDS`, then those of plugins."""
+        return list(self._lines())
+
+    def _lines(self) -> dict[str, str]:
+        lines = {name: line for name, (_, line) in COMMANDS.items()}
+        for offer in self.catalog.offers("command"):
+            lines.setdefault(offer.component.name, offer.component.summary)
+        return lines
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports one command."""
+        """Imports one command. Raises `CallsmithError` for a plugin's command that is broken."""
         if cmd_name not in COMMANDS:
-            return None
+            if cmd_name.rpartition("/")[2] not in self._lines():
+                return None
+            found = self.catalog.target(self.catalog.find("command", cmd_name))
+            return found if isinstance(found, click.Command) else None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
@@ -42,17 +66,17 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with "did you mean" for an unknown command."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             from callsmith.catalog import did_you_mean
 
-            hint = did_you_mean(args[0], COMMANDS)
+            hint = did_you_mean(args[0], self._lines())
             ctx.fail(f"No such command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(self._lines().items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

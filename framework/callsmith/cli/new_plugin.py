@@ -66,6 +66,7 @@ SCAFFOLDS: dict[str, Scaffold] = {
     "eval": Scaffold(
         module="eval", suffix="Benchmark", summary="calls a tool when it must, and only then"
     ),
+    "command": Scaffold(module="commands", suffix="Command", summary="prints a greeting"),
     "trainer": Scaffold(module="trainer", suffix="Trainer", summary="counts the words of its rows"),
 }
 """By folder in `plugin_templates/`: the kind, or the kind and its variant."""

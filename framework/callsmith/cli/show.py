@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,7 +15,7 @@ from rich.table import Table
 
 from callsmith.codec import to_json
 from callsmith.errors import StoreError
-from callsmith.runs import RunFolder, summarize, wilson_interval
+from callsmith.runs import RunFolder, fidelity_rows, summarize, wilson_interval
 from callsmith.runs.summary import ArmSummary
 from callsmith.types import Trace, Verdict
 
@@ -43,9 +45,15 @@ def show(folder: Path, task: str | None, arm: str | None, failed: bool, as_json:
         summary = summarize(run)
         if as_json:
             arms = {name: item.as_json() for name, item in summary.items()}
-            click.echo(json.dumps({"run": str(folder), "header": header, "arms": arms}, indent=2))
+            rows = [
+                {"field": row.field, "values": row.values, "state": row.state}
+                for row in fidelity_rows(header)
+            ]
+            shown = {"run": str(folder), "header": header, "arms": arms, "fidelity": rows}
+            click.echo(json.dumps(shown, indent=2))
         else:
             print_table(run, summary)
+            print_fidelity(header)
         return
     verdicts = run.verdicts()
     found = False
@@ -108,6 +116,48 @@ def print_table(folder: RunFolder, summary: Mapping[str, ArmSummary]) -> None:
     for name, fidelity in (sessions[-1].get("fidelity") or {}).items():
         for warning in [*fidelity.get("warnings", ()), *filter(None, [fidelity.get("error")])]:
             console.print(f"{name}: warning: {warning}", markup=False)
+
+
+def print_fidelity(header: Mapping[str, Any]) -> None:
+    """What is known about each arm, side by side; what differs is marked."""
+    console = make_console()
+    arms = list(header["config"]["arms"])
+    table = Table(title="what ran", title_justify="left")
+    table.add_column("")
+    table.add_column("field")
+    for name in arms:
+        table.add_column(escape(name), overflow="fold")
+    marks = {"same": "", "differs": "≠", "unknown": "?"}
+    rows = fidelity_rows(header)
+    for row in rows:
+        known = [value for value in row.values if value is not None]
+        if not known and not row.field.startswith("sampling."):
+            continue
+        surprising = row.state == "differs" and not row.expected
+        table.add_row(
+            marks[row.state],
+            row.field.replace("_", " "),
+            *("unknown" if value is None else escape(_short(value)) for value in row.values),
+            style="yellow" if surprising else "dim" if row.state == "unknown" else "",
+        )
+    console.print(table)
+    nobody = [row.field for row in rows if not any(row.values) and "sampling" not in row.field]
+    if nobody:
+        console.print(f"unknown for every arm: {', '.join(nobody)}", markup=False)
+    if len(arms) > 1 and any(row.state != "same" for row in rows):
+        console.print("≠ differs   ? not known for every arm", style="dim")
+    sessions = header.get("sessions") or [{}]
+    for name, fidelity in (sessions[-1].get("fidelity") or {}).items():
+        for deviation in fidelity.get("deviations", ()):
+            console.print(f"{name}: deviation: {deviation}", markup=False)
+
+
+_DIGEST = re.compile(r"[0-9a-f]{16,}")
+
+
+def _short(value: str) -> str:
+    """A value with its digest cut to 12 digits."""
+    return _DIGEST.sub(lambda found: found[0][:12], value)
 
 
 def print_failure(trace: Trace, verdicts: tuple[Verdict, ...]) -> None:

@@ -1,7 +1,16 @@
 """Bake-offs: the run folder, the runner and the summary."""
 
 from callsmith.runs.bakeoff import Progress, run_bakeoff
+from callsmith.runs.fidelity import FidelityRow, fidelity_rows
 from callsmith.runs.store import RunFolder
 from callsmith.runs.summary import summarize, wilson_interval
 
-__all__ = ["Progress", "RunFolder", "run_bakeoff", "summarize", "wilson_interval"]
+__all__ = [
+    "FidelityRow",
+    "Progress",
+    "RunFolder",
+    "fidelity_rows",
+    "run_bakeoff",
+    "summarize",
+    "wilson_interval",
+]

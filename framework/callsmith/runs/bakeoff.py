@@ -65,7 +65,9 @@ async def run_bakeoff(
                 raise error.at(f"arms.{arm.name}") from None
         with folder.writing() as writer:
             header = _open_header(plan, folder, tasks)
-            fidelity = await asyncio.gather(*(_probe(arm) for arm in arms.values()))
+            fidelity = await asyncio.gather(
+                *(_probe(arms[arm.name], arm.timeout) for arm in plan.arms)
+            )
             header["sessions"].append(_session(plan, dict(zip(arms, fidelity, strict=True))))
             folder.write_header(header)
             if retry_errors:
@@ -147,9 +149,10 @@ def _session(plan: Plan, fidelity: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _probe(arm: ChatArm) -> Any:
+async def _probe(arm: ChatArm, timeout: float) -> Any:
+    # Probing may load a model, so it has as long as an episode.
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(timeout):
             return to_json(await arm.probe())
     except Exception as error:  # a probe must never stop a run
         return {"error": f"{type(error).__name__}: {error}"}

@@ -6,12 +6,16 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from callsmith import Fidelity, JsonValue
 from callsmith_ollama.config import OllamaConfig
 
 _GEMMA4 = re.compile(r"gemma[-_ ]?4(?!b)", re.IGNORECASE)
+
+
+SAMPLED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
+"""What every request says in its `options` and every runner of Ollama takes."""
 
 
 def is_gemma4(name: str) -> bool:
@@ -31,6 +35,8 @@ class Findings:
     parser: str | None = None
     context_length: int | None = None
     template_digest: str | None = None
+    history: Literal["prompt", "messages"] = "prompt"
+    reached: bool = False
     warnings: list[str] = field(default_factory=list)
     details: dict[str, JsonValue] = field(default_factory=dict)
 
@@ -46,6 +52,8 @@ class Findings:
             renderer=self.renderer,
             parser=self.parser,
             template_digest=self.template_digest,
+            history=self.history,
+            sampling=dict.fromkeys(SAMPLED, "applied") if self.reached else {},
             warnings=tuple(self.warnings),
             details=self.details,
         )

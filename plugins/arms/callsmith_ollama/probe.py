@@ -50,7 +50,7 @@ PROBE_TOOLS = (
 
 async def probe_chat(client: OllamaClient, config: ChatConfig) -> Fidelity:
     """What `ollama-chat` runs on. Never raises an `ArmError`; a missing server is a warning."""
-    found = Findings(config)
+    found = Findings(config, history="messages")
     return await _within_limit(found, _look_at_chat(client, config, found))
 
 
@@ -83,6 +83,8 @@ async def _look_at_chat(client: OllamaClient, config: ChatConfig, found: Finding
     if show is None:
         return
     found.renderer = from_modelfile(show, "renderer")
+    if found.renderer is None and "template_sha256" in found.details:
+        found.template_digest = f"ollama-template:{found.details['template_sha256']}"
     found.parser = from_modelfile(show, "parser")
     if show.get("system"):
         found.warnings.append(
@@ -98,7 +100,8 @@ async def _look_at_chat(client: OllamaClient, config: ChatConfig, found: Finding
     if rendered is not None:
         digest = hashlib.sha256(rendered.encode("utf-8", "surrogatepass")).hexdigest()
         found.details["rendered_probe"] = rendered
-        found.template_digest = f"ollama-rendering:{digest}"
+        # Not a template's digest: it is of one rendering, so it differs from ours by its nature.
+        found.details["rendered_probe_sha256"] = digest
     await _context_length(client, found)
 
 
@@ -143,6 +146,7 @@ async def _common(client: OllamaClient, found: Findings) -> Mapping[str, Any] | 
     except ArmError:
         pass
     read_card(show, found)
+    found.reached = True
     return show
 
 

@@ -31,6 +31,7 @@ from callsmith_tiny.tokens import Tokens
 
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
+SAMPLED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
 
 class TinyArm:
@@ -116,6 +117,7 @@ class TinyArm:
     async def probe(self) -> Fidelity:
         """The model's digest, its precision, and what its training left in the metadata."""
         digest = hashlib.sha256()
+        tokenizer = hashlib.sha256((self._folder / TOKENIZER).read_bytes()).hexdigest()
         for name in (WEIGHTS, TOKENIZER):
             digest.update((self._folder / name).read_bytes())
         details: dict[str, JsonValue] = {
@@ -133,6 +135,8 @@ class TinyArm:
             model_digest=f"sha256:{digest.hexdigest()}",
             quantization="F16 weights, F32 arithmetic",
             context_length=self.config.context_length,
+            tokenizer_digest=f"sha256:{tokenizer}",
+            sampling=dict.fromkeys(SAMPLED, "applied"),
             details=details,
         )
 
