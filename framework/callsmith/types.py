@@ -217,8 +217,16 @@ Event: TypeAlias = ContentDelta | ReasoningDelta | CallParsed | FaultFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """What the user says after an answer. `tools` are offered from then on; None: as before."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One question.
+    """One question, or several in a row: each of `follow_ups` is said after an answer.
 
     `target` holds what verifiers check, by conventional keys: `calls` (gold calls, a list of
     `{"name": …, "arguments": {…}}`), `answer_contains` (a list of strings), `answer_only` (true
@@ -232,6 +240,7 @@ class Task:
     target: Mapping[str, JsonValue] = field(default_factory=dict)
     toolbox: str | None = None
     tags: tuple[str, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

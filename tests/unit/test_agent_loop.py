@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from callsmith import (
     Completion,
+    FollowUp,
     JsonValue,
     Message,
     Reply,
@@ -172,3 +173,39 @@ def test_an_arm_that_returns_no_reply_is_a_trace_with_an_error() -> None:
 def test_an_arms_own_timeout_error_is_not_taken_for_the_limit() -> None:
     trace = asyncio.run(run_episode(ScriptedChatArm(TimeoutError("inner")), TASK, timeout=None))
     assert trace.error == "TimeoutError: inner"
+
+
+def talk(*answers: object, steps: int = 8) -> Trace:
+    """A task with two follow-ups, the second of which offers other tools."""
+    follow_ups = (
+        FollowUp(messages=(Message(role="user", content="and now?"),)),
+        FollowUp(
+            messages=(Message(role="user", content="with less?"),),
+            tools=(ToolSpec(name="fail"),),
+        ),
+    )
+    task = Task(id="t", messages=TASK.messages, follow_ups=follow_ups)
+    arm = ScriptedChatArm(list(answers))  # type: ignore[arg-type]
+    return asyncio.run(run_episode(arm, task, Box(), steps=steps))
+
+
+def test_a_follow_up_is_said_after_each_answer() -> None:
+    trace = talk([call("add", {"a": 1})], "one", "two", [call("add", {"a": 2})], "three")
+    assert (trace.halt, trace.answer) == ("answered", "three")
+    assert [m.content for turn in trace.turns for m in turn.sent if m.role == "user"] == [
+        "go",
+        "and now?",
+        "with less?",
+    ]
+    assert [m.role for m in trace.turns[2].sent] == ["assistant", "user"]
+    assert trace.turns[2].sent[0].content == "one"
+    assert trace.turns[3].results[0].error, "add is not offered any more"
+    assert loads(dumps(trace), Trace) == trace
+
+
+def test_the_step_budget_is_for_each_question() -> None:
+    again = [call("add", {"a": 1})]
+    trace = talk(again, "one", again, "two", again, "three", steps=2)
+    assert trace.halt == "answered"
+    trace = talk("one", again, again, "two", "three", steps=2)
+    assert (trace.halt, len(trace.turns)) == ("step_budget", 3)

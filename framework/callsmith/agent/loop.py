@@ -42,8 +42,9 @@ async def run_episode(
 ) -> Trace:
     """Runs `task` on `arm` and returns everything that happened.
 
-    `steps` bounds the requests to the arm; `timeout` and `tool_timeout` are seconds for one
-    request and one tool call. An unknown tool, arguments that are not an object, or a tool that
+    `steps` bounds the requests to the arm for each question (the task's messages, and each of its
+    follow-ups, which is said when the one before it was answered); `timeout` and `tool_timeout`
+    are seconds for one request and one tool call. An unknown tool, arguments that are not an object, or a tool that
     fails is answered with an error result for that call, and the episode goes on. Without a
     toolbox the first calls end the episode (halt `calls`).
     """
@@ -59,7 +60,9 @@ async def run_episode(
         session = toolbox.session(task) if toolbox else None
     except Exception as problem:  # a stranger's toolbox may raise anything
         halt, error, steps = "error", f"toolbox: {_describe(problem)}", 0
-    for step in range(steps):
+    follow_ups = list(task.follow_ups)
+    step, last = 0, steps
+    while step < last:
         asked = time.perf_counter()
         limit = asyncio.timeout(timeout)
         try:
@@ -82,13 +85,19 @@ async def run_episode(
         if cut:
             halt = "cut"
             break
-        if not reply.calls:
-            halt = "answered"
-            break
-        if session is None:
+        step += 1
+        if reply.calls and session is None:
             halt = "calls"
             break
         sent = _continuation(reply, results)
+        if not reply.calls:
+            if not follow_ups:
+                halt = "answered"
+                break
+            following = follow_ups.pop(0)
+            sent += following.messages
+            tools = tools if following.tools is None else following.tools
+            last = step + steps
         conversation += sent
     return Trace(
         arm=name,
