@@ -44,9 +44,9 @@ async def run_episode(
 
     `steps` bounds the requests to the arm for each question (the task's messages, and each of its
     follow-ups, which is said when the one before it was answered); `timeout` and `tool_timeout`
-    are seconds for one request and one tool call. An unknown tool, arguments that are not an object, or a tool that
-    fails is answered with an error result for that call, and the episode goes on. Without a
-    toolbox the first calls end the episode (halt `calls`).
+    are seconds for one request and one tool call. An unknown tool, arguments that are not an
+    object, or a tool that fails is answered with an error result for that call, and the episode
+    goes on. Without a toolbox the first calls end the episode (halt `calls`).
     """
     began = time.perf_counter()
     tools = task.tools or (tuple(toolbox.tools()) if toolbox else ())

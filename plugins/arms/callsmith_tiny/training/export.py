@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,15 @@ def load(weights: Path) -> Network:
     network.load_state_dict(tensors)
     network.eval()
     return network
+
+
+def training_facts(weights: Path) -> dict[str, Any]:
+    """What the weights say of their training: stages, tokens, examples."""
+    from safetensors import safe_open
+
+    with safe_open(str(weights), framework="pt") as file:
+        facts: dict[str, Any] = json.loads(file.metadata()["training"])
+    return facts
 
 
 def torch_logprobs(network: Network, ids: list[int]) -> torch.Tensor:

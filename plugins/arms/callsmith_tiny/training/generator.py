@@ -143,7 +143,7 @@ class Generator:
             rng, replace(mix, argument_counts={0: 0.2, 1: 0.6, 2: 0.2}), first, tools
         )
         value = self.values.string(rng)
-        parameter = second.add_string(self.maker.parameter_name(rng, second))
+        parameter = second.add_string(self.maker.parameter_name(rng, second, mix))
         said = rng.choice(
             (
                 "with {p} set to the result",
@@ -232,7 +232,7 @@ class Generator:
     ) -> tuple[str, tuple[str, dict[str, Any]], str]:
         count = weighted(rng, mix.argument_counts)
         while len(tool.properties) < count:
-            self.maker.add_parameter(rng, tool, rng.random() < mix.described)
+            self.maker.add_parameter(rng, tool, mix, rng.random() < mix.described)
         chosen = tool.choose(rng, count)
         arguments = [
             Argument(p, self.values.value(rng, tool.properties[p], mix.simple)) for p in chosen

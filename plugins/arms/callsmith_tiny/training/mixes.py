@@ -27,6 +27,16 @@ class Mix:
     """Share of tools without a description; their conversations have no system prompt either."""
     simple: float = 0.0
     """Share of string values that are one word."""
+    two_words: float = 0.2
+    """Share of parameters whose names are two words."""
+    akin: float = 0.0
+    """Share of parameters that share a word with their tool: ``lock_door`` with ``door``."""
+    known: float = 0.65
+    """Share of tools whose verb is an everyday one; nouns follow at three quarters of it."""
+    neighbours: float = 0.25
+    """Share of further tools that share a word with one before them."""
+    spelling: float = 0.14
+    """Share of tools whose name is not its words in order with underscores between them."""
     described: float = 0.45
     """Share of tools whose parameters have descriptions."""
     kinds: Mapping[str, float] = field(
@@ -82,6 +92,22 @@ NATURAL = replace(FULL, bare=0.42, loose_head=0.36, casual=0.3)
 """More of what people say without being told how."""
 PLAIN = replace(FULL, bare=0.0, loose_head=0.0)
 """Every request has the words of the tool's name and a name for every value."""
+HARD = replace(
+    PLAIN,
+    two_words=0.35,
+    akin=0.12,
+    known=0.4,
+    neighbours=0.4,
+    spelling=0.4,
+    tool_counts=(1, 2, 2, 3, 3, 4, 4, 5, 6, 8),
+)
+"""Plain requests with more of what goes wrong: many tools, like names, odd spellings."""
+EVERYDAY = replace(NATURAL, known=0.5, akin=0.1, two_words=0.28, spelling=0.2)
+"""Everyday phrasings; parameters may be named like the thing that the tool is for."""
+
+
+SECOND = ((EASY, 0.05), (FULL, 0.2), (HARD, 0.4), (EVERYDAY, 0.35))
+"""What a network that was made larger goes on with."""
 
 
 def mix_at(progress: float) -> tuple[tuple[Mix, float], ...]:

@@ -33,7 +33,7 @@ class ToolMaker:
         tools: list[Tool] = []
         taken: set[str] = set()
         for _ in range(count):
-            if tools and rng.random() < 0.25:
+            if tools and rng.random() < mix.neighbours:
                 # A neighbour that shares a word, so that one word does not decide.
                 like = rng.choice(tools)
                 tool = self.tool(rng, mix, taken, like=like)
@@ -47,8 +47,9 @@ class ToolMaker:
         """One tool; `like` is one that it shares a word with, `taken` are names in use."""
         pools = self.pools
         while True:
-            verb = rng.choice(pools.verbs) if rng.random() < 0.65 else pools.word(rng, 0.7)
-            noun = rng.choice(pools.nouns) if rng.random() < 0.5 else pools.word(rng, 0.7)
+            verb = rng.choice(pools.verbs) if rng.random() < mix.known else pools.word(rng, 0.7)
+            everyday = rng.random() < mix.known / 1.3
+            noun = rng.choice(pools.nouns) if everyday else pools.word(rng, 0.7)
             words = [verb, noun]
             draw = rng.random()
             if draw < 0.15:
@@ -64,7 +65,7 @@ class ToolMaker:
                     words[-1] = like.words[-1]
             if len(set(words)) < len(words):
                 continue
-            name = spell_name(rng, words)
+            name = spell_name(rng, words, mix.spelling)
             if name not in taken:
                 break
         extra = pools.word(rng, 0.3)
@@ -74,13 +75,13 @@ class ToolMaker:
         described = rng.random() < mix.described
         minimum = rng.choice((0, 1, 1, 2, 2, 2, 3, 3, 3, 4))
         for _ in range(minimum):
-            self.add_parameter(rng, tool, described)
+            self.add_parameter(rng, tool, mix, described)
         return tool
 
-    def add_parameter(self, rng: random.Random, tool: Tool, described: bool) -> None:
+    def add_parameter(self, rng: random.Random, tool: Tool, mix: Mix, described: bool) -> None:
         """Gives a tool one more parameter of any type."""
         pools = self.pools
-        name = self.parameter_name(rng, tool)
+        name = self.parameter_name(rng, tool, mix)
         kind = rng.choice(TYPES)
         schema: dict[str, Any] = {"type": "string" if kind == "enum" else kind}
         if described and rng.random() < 0.7:
@@ -105,16 +106,23 @@ class ToolMaker:
             schema["enum"] = options
         tool.properties[name] = schema
 
-    def parameter_name(self, rng: random.Random, tool: Tool) -> str:
-        """A new name that shares no word with the tool\'s name."""
+    def parameter_name(self, rng: random.Random, tool: Tool, mix: Mix) -> str:
+        """A new name, in the share ``mix.akin`` one that shares a word with the tool's."""
         pools = self.pools
+        if mix.akin and rng.random() < mix.akin:
+            parts = [tool.words[-1]]
+            if rng.random() < 0.4:
+                parts.insert(rng.randrange(2), rng.choice(pools.parameters))
+            name = "_".join(parts)
+            if name not in tool.properties and len(set(parts)) == len(parts):
+                return name
         while True:
             draw = rng.random()
             if draw < 0.35:
                 parts = [rng.choice(pools.parameters)]
             elif draw < 0.58:
                 parts = [pools.word(rng, 0.3)]
-            elif draw < 0.8:
+            elif draw < 1 - mix.two_words:
                 parts = [pools.invented(rng)]
             else:
                 parts = [pools.word(rng, 0.2), rng.choice(pools.parameters)]
@@ -141,15 +149,15 @@ class ToolMaker:
         return f"{verb.capitalize()} the {rest} of a {extra}. {long}"
 
 
-def spell_name(rng: random.Random, words: list[str]) -> str:
-    """The words as an identifier, in one of the usual spellings."""
-    draw = rng.random()
-    if draw < 0.86:
+def spell_name(rng: random.Random, words: list[str], other: float) -> str:
+    """The words as an identifier; ``other`` is the share of all spellings but the usual one."""
+    draw = (1 - rng.random()) / other
+    if draw >= 1:
         return "_".join(words)
-    if draw < 0.90:
+    if draw >= 10 / 14:
         return "-".join(words)
-    if draw < 0.94:
+    if draw >= 6 / 14:
         return words[0] + "".join(w.capitalize() for w in words[1:])
-    if draw < 0.97:
+    if draw >= 3 / 14:
         return ".".join((words[-1], *words[:-1]))
     return "_".join((words[-1], *words[:-1]))

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .generator import Example, Generator
-from .mixes import FULL, mix_at
+from .mixes import FULL, SECOND, mix_at
 from .muon import Muon
 from .network import Network, Shape
 
@@ -35,17 +35,20 @@ PROMPT_SHARE = 0.3
 class Batches:
     """Examples of about one length together, so that little is padding."""
 
-    def __init__(self, tokenizer: Tokenizer, seed: int, tokens: int, first: int = 0) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, seed: int, tokens: int, *, second: bool = False
+    ) -> None:
         self.tokenizer = tokenizer
         self.generator = Generator("train", seed)
         self.rng = random.Random(seed)
         self.tokens = tokens
-        self.index = first
+        self.index = 0
+        self.second = second
 
     def pool(self, progress: float, size: int = 288) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of (ids, completion mask), both of shape (batch, length)."""
         rows = []
-        mixes = mix_at(progress)
+        mixes = SECOND if self.second else mix_at(progress)
         for _ in range(size):
             mix = self.rng.choices([m for m, _ in mixes], [w for _, w in mixes])[0]
             example = self.generator.example(self.index, mix)
@@ -133,6 +136,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--second", action="store_true", help="the second stage's examples")
     parser.add_argument("--from-progress", type=float, default=0.0)
     parser.add_argument("--batch-tokens", type=int, default=2048, help="doubled at 0.4")
     parser.add_argument("--width", type=int, default=128)
@@ -151,7 +155,11 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(a.seed)
     tokenizer = Tokenizer.from_file(str(TOKENIZER))
-    shape = Shape(tokenizer.get_vocab_size(), a.width, a.layers, a.heads, a.hidden, a.kernel)
+    start = torch.load(a.start, weights_only=True) if a.start else None
+    if start:
+        shape = Shape(**start["shape"])
+    else:
+        shape = Shape(tokenizer.get_vocab_size(), a.width, a.layers, a.heads, a.hidden, a.kernel)
     network = Network(shape)
     matrices = [
         p
@@ -173,16 +181,16 @@ def main() -> None:
     others = [p for p in network.parameters() if id(p) not in chosen]
     muon = Muon(matrices, lr=a.muon, decay=0.01)
     adam = torch.optim.AdamW(others, lr=a.adam, betas=(0.9, 0.98), weight_decay=0.0)
-    batches = Batches(tokenizer, a.seed, a.batch_tokens)
+    batches = Batches(tokenizer, a.seed, a.batch_tokens, second=a.second)
     step = tokens = 0
     stages: list[dict[str, object]] = []
-    if a.start:
-        state = torch.load(a.start, weights_only=True)
-        network.load_state_dict(state["network"])
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
-        stages = state["stages"]
-        batches.index, step, tokens = state["index"], state["step"], state["tokens"]
+    if start:
+        network.load_state_dict(start["network"])
+        if "muon" in start:  # A network that was just made larger begins without momentum.
+            muon.load_state_dict(start["muon"])
+            adam.load_state_dict(start["adam"])
+        stages = start["stages"]
+        batches.index, step, tokens = start["index"], start["step"], start["tokens"]
     a.out.mkdir(parents=True, exist_ok=True)
     log = (a.out / "log.jsonl").open("a", encoding="utf-8")
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(a).items()}

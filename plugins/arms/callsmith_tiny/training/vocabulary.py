@@ -39,6 +39,8 @@ _UNWANTED = ("fuck", "dick", "cock", "tit", "shit", "piss")
 """Syllables meet to words that nobody wants to read in an example."""
 
 HELD_OUT_SHARE = 0.2
+BLENDED = 0.5
+"""Share of the listed words that training replaces by a blend of two; the evaluation has none."""
 
 
 def is_held_out(word: str) -> bool:
@@ -82,7 +84,23 @@ class Pools:
 
     def word(self, rng: random.Random, invented: float) -> str:
         """One word for a value; ``invented`` is the probability of a made-up one."""
-        return self.invented(rng) if rng.random() < invented else rng.choice(self.words)
+        if rng.random() < invented:
+            return self.invented(rng)
+        if not self.held_out and rng.random() < BLENDED:
+            return self.blended(rng)
+        return rng.choice(self.words)
+
+    def blended(self, rng: random.Random) -> str:
+        """The beginning of one word and the end of another, as "brunch" is made.
+
+        Real words that were never seen fall apart into such pieces, so these teach to copy them.
+        """
+        while True:
+            left, right = rng.choice(self.words), rng.choice(self.words)
+            word = left[: rng.randint(1, len(left))] + right[rng.randint(0, len(right) - 1) :]
+            fits = 3 <= len(word) <= 14 and word not in RESERVED and not is_held_out(word)
+            if fits and not any(part in word for part in _UNWANTED):
+                return word
 
     def accented(self, rng: random.Random) -> str:
         """A word with one letter of another alphabet's habit."""
