@@ -1,83 +1,90 @@
 """Callsmith: makes self-hosted language models call tools reliably, and proves it.
 
-This module and `callsmith.testing` are the public surface; plugins import nothing else.
+This module and `callsmith.testing` are the public surface; plugins import nothing else. Its names
+are imported on first use (PEP 562): listing plugins or printing help needs few of them, and all of
+them take as long to import as a small job takes.
 """
 
 from __future__ import annotations
 
-from callsmith.agent import run_episode
-from callsmith.catalog import Catalog, load
-from callsmith.codec import dumps, from_json, loads, to_json
-from callsmith.component import Component
-from callsmith.config import read_run_file
-from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
-from callsmith.errors import (
-    AmbiguousNameError,
-    ArmError,
-    ArmTimeoutError,
-    BrokenPluginError,
-    CallsmithError,
-    ConfigError,
-    ControlTextError,
-    MissingExtraError,
-    PromptTooLongError,
-    RenderError,
-    StoreError,
-    ToolError,
-    UnknownNameError,
-)
-from callsmith.hookspecs import hookimpl
-from callsmith.protocols import (
-    ChatArm,
-    Decoder,
-    Eval,
-    TaskSet,
-    Template,
-    TextArm,
-    Toolbox,
-    ToolSession,
-    Trainer,
-    TrainJob,
-    Verifier,
-)
-from callsmith.runs import RunFolder, run_bakeoff, summarize, wilson_interval
-from callsmith.templated import Templated
-from callsmith.types import (
-    CallParsed,
-    Checkpoint,
-    Completion,
-    ContentDelta,
-    Event,
-    Fault,
-    FaultFound,
-    Fidelity,
-    FollowUp,
-    Halt,
-    JsonValue,
-    Message,
-    Prompt,
-    ReasoningDelta,
-    Repair,
-    Reply,
-    Sampling,
-    Segment,
-    Task,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    Trace,
-    Turn,
-    Usage,
-    Verdict,
-)
-from callsmith.wire import (
-    decode_arguments,
-    message_from_openai,
-    messages_from_openai,
-    tool_from_openai,
-    tool_to_openai,
-)
-from callsmith.wiring import plan_bakeoff
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from callsmith.agent import run_episode
+    from callsmith.catalog import Catalog, load
+    from callsmith.codec import dumps, from_json, loads, to_json
+    from callsmith.component import Component
+    from callsmith.config import read_run_file
+    from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
+    from callsmith.errors import (
+        AmbiguousNameError,
+        ArmError,
+        ArmTimeoutError,
+        BrokenPluginError,
+        CallsmithError,
+        ConfigError,
+        ControlTextError,
+        MissingExtraError,
+        PromptTooLongError,
+        RenderError,
+        StoreError,
+        ToolError,
+        UnknownNameError,
+    )
+    from callsmith.hookspecs import hookimpl
+    from callsmith.protocols import (
+        ChatArm,
+        Decoder,
+        Eval,
+        TaskSet,
+        Template,
+        TextArm,
+        Toolbox,
+        ToolSession,
+        Trainer,
+        TrainJob,
+        Verifier,
+    )
+    from callsmith.runs import RunFolder, run_bakeoff, summarize, wilson_interval
+    from callsmith.templated import Templated
+    from callsmith.types import (
+        CallParsed,
+        Checkpoint,
+        Completion,
+        ContentDelta,
+        Event,
+        Fault,
+        FaultFound,
+        Fidelity,
+        FollowUp,
+        Halt,
+        JsonValue,
+        Message,
+        Prompt,
+        ReasoningDelta,
+        Repair,
+        Reply,
+        Sampling,
+        Segment,
+        Task,
+        ToolCall,
+        ToolResult,
+        ToolSpec,
+        Trace,
+        Turn,
+        Usage,
+        Verdict,
+    )
+    from callsmith.wire import (
+        decode_arguments,
+        message_from_openai,
+        message_to_openai,
+        messages_from_openai,
+        tool_from_openai,
+        tool_to_openai,
+    )
+    from callsmith.wiring import plan_bakeoff
 
 __version__ = "0.1.0"
 
@@ -147,6 +154,7 @@ __all__ = [
     "load",
     "loads",
     "message_from_openai",
+    "message_to_openai",
     "messages_from_openai",
     "plan_bakeoff",
     "read_run_file",
@@ -158,3 +166,113 @@ __all__ = [
     "tool_to_openai",
     "wilson_interval",
 ]
+
+_MODULES = {
+    "callsmith.agent": ("run_episode",),
+    "callsmith.catalog": (
+        "Catalog",
+        "load",
+    ),
+    "callsmith.codec": (
+        "dumps",
+        "from_json",
+        "loads",
+        "to_json",
+    ),
+    "callsmith.component": ("Component",),
+    "callsmith.config": ("read_run_file",),
+    "callsmith.control_text": (
+        "ControlTextPolicy",
+        "ControlTokens",
+        "PromptBuilder",
+    ),
+    "callsmith.errors": (
+        "AmbiguousNameError",
+        "ArmError",
+        "ArmTimeoutError",
+        "BrokenPluginError",
+        "CallsmithError",
+        "ConfigError",
+        "ControlTextError",
+        "MissingExtraError",
+        "PromptTooLongError",
+        "RenderError",
+        "StoreError",
+        "ToolError",
+        "UnknownNameError",
+    ),
+    "callsmith.hookspecs": ("hookimpl",),
+    "callsmith.protocols": (
+        "ChatArm",
+        "Decoder",
+        "Eval",
+        "TaskSet",
+        "Template",
+        "TextArm",
+        "Toolbox",
+        "ToolSession",
+        "Trainer",
+        "TrainJob",
+        "Verifier",
+    ),
+    "callsmith.runs": (
+        "RunFolder",
+        "run_bakeoff",
+        "summarize",
+        "wilson_interval",
+    ),
+    "callsmith.templated": ("Templated",),
+    "callsmith.types": (
+        "CallParsed",
+        "Checkpoint",
+        "Completion",
+        "ContentDelta",
+        "Event",
+        "Fault",
+        "FaultFound",
+        "Fidelity",
+        "FollowUp",
+        "Halt",
+        "JsonValue",
+        "Message",
+        "Prompt",
+        "ReasoningDelta",
+        "Repair",
+        "Reply",
+        "Sampling",
+        "Segment",
+        "Task",
+        "ToolCall",
+        "ToolResult",
+        "ToolSpec",
+        "Trace",
+        "Turn",
+        "Usage",
+        "Verdict",
+    ),
+    "callsmith.wire": (
+        "decode_arguments",
+        "message_from_openai",
+        "message_to_openai",
+        "messages_from_openai",
+        "tool_from_openai",
+        "tool_to_openai",
+    ),
+    "callsmith.wiring": ("plan_bakeoff",),
+}
+"""Where each public name stands; a test holds it against the imports above."""
+
+_PLACES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """A public name, imported when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'callsmith' has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 from callsmith.wire.openai import (
     decode_arguments,
     message_from_openai,
+    message_to_openai,
     messages_from_openai,
     tool_from_openai,
     tool_to_openai,
@@ -11,6 +12,7 @@ from callsmith.wire.openai import (
 __all__ = [
     "decode_arguments",
     "message_from_openai",
+    "message_to_openai",
     "messages_from_openai",
     "tool_from_openai",
     "tool_to_openai",

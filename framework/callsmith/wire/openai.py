@@ -96,6 +96,60 @@ def _call_from_openai(data: object) -> ToolCall:
     return ToolCall(name=function["name"], arguments=function.get("arguments"), id=identity)
 
 
+def message_to_openai(message: Message, *, reasoning: str | None = None) -> dict[str, JsonValue]:
+    """The message as servers take it; arguments are JSON text, a tool's result is text.
+
+    `reasoning` names the field that a thought goes into; None leaves thoughts out. Arguments are
+    always *valid* JSON text, also where a model wrote garbage (then they are a JSON string that
+    holds it): servers decode the history's arguments before they render it, and many answer what
+    they cannot decode with an error. `decode_arguments` gives back the same value either way.
+    Raises `ConfigError` for arguments or a result that JSON cannot say.
+    """
+    out: dict[str, JsonValue] = {"role": message.role, "content": message.content}
+    if message.role == "tool":
+        out["content"] = _result_text(message.content)
+    if message.name is not None:
+        out["name"] = message.name
+    if message.tool_call_id is not None:
+        out["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        out["tool_calls"] = [_call_to_openai(call) for call in message.tool_calls]
+        out["content"] = message.content or None
+    if reasoning is not None and message.reasoning:
+        out[reasoning] = message.reasoning
+    return out
+
+
+def _call_to_openai(call: ToolCall) -> dict[str, JsonValue]:
+    arguments = _json_text(decode_arguments(call.arguments), f"the arguments of {call.name!r}")
+    function: JsonValue = {"name": call.name, "arguments": arguments}
+    out: dict[str, JsonValue] = {} if call.id is None else {"id": call.id}
+    return {**out, "type": "function", "function": function}
+
+
+def _result_text(content: JsonValue) -> str:
+    """Text as it is; text parts joined; any other value as JSON text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and content:
+        texts = [_part_text(part) for part in content]
+        if None not in texts:
+            return "".join(text for text in texts if text is not None)
+    return _json_text(content, "a tool's result")
+
+
+def _part_text(part: JsonValue) -> str | None:
+    text = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+    return text if isinstance(text, str) else None
+
+
+def _json_text(value: JsonValue, what: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{what} cannot be written as JSON: {error}") from None
+
+
 def messages_from_openai(data: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
     """A conversation; see `message_from_openai`."""
     return tuple(message_from_openai(item) for item in data)
