@@ -1,16 +1,27 @@
 # make demo: set up and run the quickstart.  make test: set up and pass the tests.
+# make test-serve, make test-jax: the heavy suites, each in an environment of its own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_FILE ?= examples/quickstart.yaml
 
-.PHONY: demo test lint bench fuzz docs clean
+# Environments of the heavy suites; each has gigabytes of libraries of its own.
+SERVE := .venv-serve
+JAX_HOME := $(CURDIR)/.venv-jax
+
+.PHONY: demo test test-serve test-jax lint bench fuzz docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/callsmith run $(RUN_FILE)
 
 test: lint
 	$(BIN)/pytest -n auto
+
+test-serve: $(SERVE)/.ready
+	$(SERVE)/bin/pytest tests/serve -m serve
+
+test-jax: $(JAX_HOME)/.ready
+	CALLSMITH_JAX_HOME=$(JAX_HOME) $(BIN)/pytest tests/jax_suite -m jax
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -41,5 +52,15 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.base
 
+$(SERVE)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SERVE)
+	$(SERVE)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[serve]'
+	@touch $@
+
+$(JAX_HOME)/.ready: $(VENV)/.dev plugins/arms/callsmith_jax/requirements.txt plugins/arms/callsmith_jax/constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,jax]'
+	CALLSMITH_JAX_HOME=$(JAX_HOME) $(BIN)/callsmith jax setup
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist runs
+	rm -rf $(VENV) $(SERVE) $(JAX_HOME) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist runs

@@ -154,7 +154,14 @@ def rendered(conversation: dict[str, object]) -> list[tuple[str, str]]:
     }
     answered = str(dialog.Conversation(dialog.Model(dialog.ToolResponse(result))).as_text())
     first = asked + "<|tool_response>"
-    return [(prompt, first), (prompt + first + answered, conversation["answer"] + "<turn|>")]
+    answer = conversation["answer"] + "<turn|>"
+    # Without the token that ended the turn: what the library's loop really goes on from, since it
+    # never runs that token and gives its position to the next one.
+    return [
+        (prompt, first),
+        (prompt + first + answered, answer),
+        (prompt + asked + answered, answer),
+    ]
 
 
 def train(model, tokenizer, pairs, steps, seed=0):
