@@ -225,6 +225,10 @@ def test_a_key_that_was_sent_and_one_that_was_not_differ() -> None:
 
 TOO_LONG = {
     "vllm": "This model's maximum context length is 1024 tokens. However, you requested 1100",
+    "vllm input": "This model's maximum context length is 512 tokens. However, your prompt "
+    "contains at least 513 input tokens, which exceeds this limit even without any output tokens.",
+    "vllm max_tokens": "max_tokens=600 cannot be greater than max_model_len=512. Please request "
+    "fewer output tokens. (parameter=max_tokens, value=600)",
     "vllm prompt": "The decoder prompt (length 2000) is longer than the maximum model length "
     "(context length) of 1024",
     "sglang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",

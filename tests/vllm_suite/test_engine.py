@@ -244,7 +244,7 @@ async def test_an_adapter_changes_the_answer_and_text_prompts_work(
         assert tuned_completion.token_ids != base.token_ids
         with_bos = await tuned.complete(prompt(("control", "<bos>hi")), GREEDY)
         assert with_bos.usage.prompt_tokens == 3
-        assert await engine.list_loras() == {2}
+        assert set(await engine.list_loras()) == {2}
         fidelity = await tuned.probe()
         assert fidelity.details["adapter"] == "tuned"
         assert str(fidelity.details["adapter_digest"]).startswith("sha256:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -34,29 +33,31 @@ class LazyGroup(click.Group):
     the framework has none of that name, so no plugin can take a name from it.
     """
 
-    @functools.cached_property
-    def catalog(self) -> Catalog:
-        """What is installed; found when it is first needed."""
+    def catalog(self, ctx: click.Context) -> Catalog:
+        """What is installed; found when this invocation first needs it."""
         from callsmith.catalog import load
 
-        return load()
+        found: Catalog = ctx.meta.setdefault("callsmith.catalog", None) or load()
+        ctx.meta["callsmith.catalog"] = found
+        return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The framework's own names in the order of `COMMANDS`, then those of plugins."""
-        return list(self._lines())
+        return list(self._lines(ctx))
 
-    def _lines(self) -> dict[str, str]:
+    def _lines(self, ctx: click.Context) -> dict[str, str]:
         lines = {name: line for name, (_, line) in COMMANDS.items()}
-        for offer in self.catalog.offers("command"):
+        for offer in self.catalog(ctx).offers("command"):
             lines.setdefault(offer.component.name, offer.component.summary)
         return lines
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports one command. Raises `CallsmithError` for a plugin's command that is broken."""
         if cmd_name not in COMMANDS:
-            if cmd_name.rpartition("/")[2] not in self._lines():
+            if cmd_name.rpartition("/")[2] not in self._lines(ctx):
                 return None
-            found = self.catalog.target(self.catalog.find("command", cmd_name))
+            catalog = self.catalog(ctx)
+            found = catalog.target(catalog.find("command", cmd_name))
             return found if isinstance(found, click.Command) else None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -69,14 +70,14 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             from callsmith.catalog import did_you_mean
 
-            hint = did_you_mean(args[0], self._lines())
+            hint = did_you_mean(args[0], self._lines(ctx))
             ctx.fail(f"No such command {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._lines().items()))
+            formatter.write_dl(list(self._lines(ctx).items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

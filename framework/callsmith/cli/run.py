@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from callsmith.catalog import load
-from callsmith.cli.show import print_table
+from callsmith.cli.show import print_rows, print_table
 from callsmith.config import read_run_file
 from callsmith.errors import ConfigError
-from callsmith.runs import Progress, run_bakeoff, summarize
+from callsmith.runs import Progress, benchmark_rows, run_bakeoff, summarize
 from callsmith.runs.store import digest
 from callsmith.wiring import Plan, plan_bakeoff
 
@@ -64,9 +64,13 @@ def run(file: Path, out: Path | None, retry_errors: bool, as_json: bool, quiet: 
     summary = summarize(done)
     if as_json:
         arms = {name: arm.as_json() for name, arm in summary.items()}
-        click.echo(json.dumps({"run": str(folder), "arms": arms}, indent=2))
+        found = {"run": str(folder), "arms": arms}
+        tables = benchmark_rows(plan, done)
+        click.echo(json.dumps({**found, "benchmark": tables} if tables else found, indent=2))
         return
     print_table(done, summary)
+    for name, rows in benchmark_rows(plan, done).items():
+        print_rows(name, rows)
     errors = sum(arm.halts["error"] for arm in summary.values())
     if errors:
         click.echo(

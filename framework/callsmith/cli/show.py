@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from callsmith.codec import to_json
 from callsmith.errors import StoreError
 from callsmith.runs import RunFolder, fidelity_rows, summarize, wilson_interval
 from callsmith.runs.summary import ArmSummary
-from callsmith.types import Trace, Verdict
+from callsmith.types import JsonValue, Trace, Verdict
 
 
 def make_console() -> Console:
@@ -158,6 +158,27 @@ _DIGEST = re.compile(r"[0-9a-f]{16,}")
 def _short(value: str) -> str:
     """A value with its digest cut to 12 digits."""
     return _DIGEST.sub(lambda found: found[0][:12], value)
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, JsonValue]]) -> None:
+    """A benchmark's own table: a row for each mapping, a column for each key."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not columns:
+        return
+    table = Table(title=escape(title), title_justify="left")
+    for column in columns:
+        table.add_column(escape(column))
+    for row in rows:
+        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
+    make_console().print(table)
+
+
+def _cell(value: JsonValue) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list):
+        return " to ".join(map(_cell, value))
+    return "" if value is None else str(value)
 
 
 def print_failure(trace: Trace, verdicts: tuple[Verdict, ...]) -> None:

@@ -12,6 +12,7 @@ _TOO_LONG = re.compile(
     r"exceed_context_size|context_length_exceeded"
     r"|(longer|larger|greater|exceed\w*|too (long|large)).{0,80}\bcontext (length|size|window)"
     r"|\bcontext (length|size|window).{0,80}(exceed|too (long|small)|however|you requested)"
+    r"|cannot be greater than max_model_len"
     r"|(prompt|input).{0,40}(longer|exceed\w*|too long).{0,60}(max_model_len|tokens)",
     re.IGNORECASE | re.DOTALL,
 )

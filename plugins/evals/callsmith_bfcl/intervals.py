@@ -1,0 +1,262 @@
+"""How sure the numbers are: intervals of categories and groups, and paired tests of two folders.
+
+Intervals are at 95 %. A category has a Wilson interval. A group (an entry-weighted or plain mean
+of categories) has a bootstrap interval: questions are drawn again with replacement, category by
+category, and the group's number is computed from each draw. The multi-turn categories ask one set
+of scenarios in four ways, memory and web search one set of questions on several backends; there a
+question is drawn with all its variants, so that what they share is not counted as independent.
+
+A category in which everything is right, or everything wrong, does not vary in any draw, though
+it is no more certain than others. Its Wilson interval is added in quadrature (the MOVER method:
+G. Y. Zou and A. Donner, Construction of confidence limits about effect measures, Statistics in
+Medicine 27, 2008). A category without any results counts as 0 and is certain, as that is a
+convention and not a measurement.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from callsmith_bfcl.aggregate import GROUPS, category_weights
+from callsmith_bfcl.categories import CATEGORIES
+from callsmith_bfcl.wilson import wilson_interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DRAWS = 10_000
+SEED = 20251217
+_TAIL = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % interval of a share, or of a difference of shares."""
+
+    low: float
+    high: float
+
+
+Verdicts = Mapping[str, bool]
+"""Entry id -> whether it is right."""
+
+
+def source_of(category: str, entry_id: str) -> str:
+    """What an entry shares with its variants in other categories of its group; else itself.
+
+    `multi_turn_base_7` and `multi_turn_miss_func_7` are variants of one scenario, and format
+    sensitivity asks each of its 200 questions in 26 ways.
+    """
+    kind = CATEGORIES[category].kind
+    if kind in ("multi_turn", "agentic"):
+        return entry_id.removeprefix(category)
+    if kind == "format_sensitivity":
+        return entry_id.rpartition(":")[2]
+    return entry_id
+
+
+def _stratum_of(category: str) -> str:
+    """Categories that ask the same questions are drawn together."""
+    for group in ("multi_turn", "memory", "web_search"):
+        if category in GROUPS[group].members:
+            return group
+    return category
+
+
+def category_intervals(verdicts: Mapping[str, Verdicts]) -> dict[str, Interval]:
+    """The Wilson interval of each category whose entries are independent questions."""
+    return {
+        category: Interval(*wilson_interval(sum(rows.values()), len(rows)))
+        for category, rows in verdicts.items()
+        if rows and CATEGORIES[category].kind != "format_sensitivity"
+    }
+
+
+def group_intervals(
+    verdicts: Mapping[str, Verdicts],
+    sizes: Mapping[str, int],
+    *,
+    seed: int = SEED,
+    draws: int = DRAWS,
+) -> dict[str, Interval]:
+    """The interval of each group that has any results, and of format sensitivity.
+
+    The same input gives the same intervals. `sizes` are the numbers of entries of all categories,
+    missing ones included; they weigh the entry-weighted mean.
+    """
+    values = {
+        category: {entry: int(valid) for entry, valid in rows.items()}
+        for category, rows in verdicts.items()
+        if rows
+    }
+    singles = [name for name in values if CATEGORIES[name].kind == "format_sensitivity"]
+    return _intervals(values, sizes, (0, 1), _Random(seed, draws), singles)
+
+
+def difference_intervals(
+    first: Mapping[str, Verdicts],
+    second: Mapping[str, Verdicts],
+    sizes: Mapping[str, int],
+    *,
+    seed: int = SEED,
+    draws: int = DRAWS,
+) -> dict[str, Interval]:
+    """The interval of second minus first, for each category and group, over entries of both."""
+    values = {
+        category: {
+            entry: int(second[category][entry]) - int(valid)
+            for entry, valid in rows.items()
+            if entry in second[category]
+        }
+        for category, rows in first.items()
+        if category in second
+    }
+    values = {category: rows for category, rows in values.items() if rows}
+    return _intervals(values, sizes, (-1, 1), _Random(seed, draws), list(values))
+
+
+Values = Mapping[str, int]
+"""Entry id -> 0 or 1, or a difference of these."""
+
+
+class _Random:
+    """Draws of sets of questions, with replacement."""
+
+    def __init__(self, seed: int, draws: int) -> None:
+        import numpy as np  # a tenth of a second, which nothing else here needs
+
+        self.draws = draws
+        self._generator = np.random.default_rng(seed)
+
+    def means(self, members: Mapping[str, Values], parts: int) -> NDArray[np.float64]:
+        """How far the mean over `parts` categories is from its value, in each draw.
+
+        A question is drawn with all its variants in `members`. Its share is its distance from its
+        category's mean, so that a draw with more entries of one category than of another stays a
+        mean (when nothing is missing, they are equal in number and this changes nothing).
+        """
+        shares: dict[str, float] = defaultdict(float)
+        for name, rows in members.items():
+            mean = sum(rows.values()) / len(rows)
+            for entry, value in rows.items():
+                shares[source_of(name, entry)] += (value - mean) / len(rows) / parts
+        counts = Counter(round(share, 15) for share in shares.values())
+        rates = [count / len(shares) for count in counts.values()]
+        drawn = self._generator.multinomial(len(shares), rates, size=self.draws)
+        means: NDArray[np.float64] = drawn @ list(counts)
+        return means
+
+
+def _intervals(
+    values: Mapping[str, Values],
+    sizes: Mapping[str, int],
+    bounds: tuple[int, int],
+    random: _Random,
+    singles: Sequence[str],
+) -> dict[str, Interval]:
+    """The interval of each category of `singles`, and of each group with any values."""
+    found: dict[str, Interval] = {}
+    for name in singles:
+        single = {name: values[name]}
+        found[name] = _interval(single, {name: 1.0}, random.means(single, 1), bounds)
+    strata: dict[str, dict[str, Values]] = defaultdict(dict)
+    for name, rows in values.items():
+        strata[_stratum_of(name)][name] = rows
+    # Drawn once for all groups: within a stratum the categories weigh the same in each of them.
+    parts = {stratum: len(category_weights(stratum, sizes)) for stratum in strata}
+    drawn = {name: random.means(members, parts[name]) for name, members in strata.items()}
+    for group in GROUPS:
+        weights = category_weights(group, sizes)
+        members = {name: values[name] for name in weights if name in values}
+        if not members:
+            continue
+        share = {_stratum_of(name): weights[name] for name in members}
+        spread = sum(share[name] * parts[name] * drawn[name] for name in share)
+        found[group] = _interval(members, weights, spread, bounds)
+    return found
+
+
+def _interval(
+    members: Mapping[str, Values],
+    weights: Mapping[str, float],
+    spread: Any,
+    bounds: tuple[int, int],
+) -> Interval:
+    """The interval around the weighted mean of the members' means.
+
+    `spread` is how far the draws are from that mean. A category without any variation adds what
+    its Wilson interval has; for a difference that is 0 everywhere, n pairs without a difference
+    say about each direction what n entries without a success say.
+    """
+    import numpy as np
+
+    centre = sum(weights[name] * sum(rows.values()) / len(rows) for name, rows in members.items())
+    low, high = (float(x) for x in np.quantile(spread, (_TAIL, 1 - _TAIL)))
+    below, above = low**2, high**2
+    for name, rows in members.items():
+        kinds = set(rows.values())
+        if len(kinds) > 1:
+            continue
+        reach = (weights[name] * wilson_interval(0, len(rows))[1]) ** 2
+        below += reach if bounds[0] not in kinds else 0.0
+        above += reach if bounds[1] not in kinds else 0.0
+    return Interval(max(bounds[0], centre - sqrt(below)), min(bounds[1], centre + sqrt(above)))
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """A paired test of two sets of verdicts on the same entries.
+
+    `only_first` and `only_second` are the entries that just one of the two got right. `exact` is
+    the two-sided exact p-value, `mid_p` the less conservative mid-p value.
+    """
+
+    pairs: int
+    only_first: int
+    only_second: int
+    exact: float
+    mid_p: float
+
+
+def mcnemar(first: Verdicts, second: Verdicts) -> McNemar:
+    """McNemar's test over the entries that both have.
+
+    Source: M. W. Fagerland, S. Lydersen and P. Laake, The McNemar test for binary matched-pairs
+    data: mid-p and asymptotic are better than exact conditional, BMC Medical Research Methodology
+    13:91 (2013).
+    """
+    both = [(valid, second[entry]) for entry, valid in first.items() if entry in second]
+    only_first = sum(a and not b for a, b in both)
+    only_second = sum(b and not a for a, b in both)
+    discordant, smaller = only_first + only_second, min(only_first, only_second)
+    if not discordant:
+        return McNemar(len(both), 0, 0, 1.0, 1.0)
+    # Integers until the last division: 0.5 ** 2000 is 0 as a float.
+    ways, here, at_most = 2**discordant, 1, 1
+    for k in range(smaller):
+        here = here * (discordant - k) // (k + 1)
+        at_most += here
+    exact = min(1.0, 2 * at_most / ways)
+    # The mid-p value counts the observed table by half.
+    mid_p = 1 - here / ways / 2 if only_first == only_second else (2 * at_most - here) / ways
+    return McNemar(len(both), only_first, only_second, exact, mid_p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for being several (Holm's step-down method), in the order given.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal
+    of Statistics 6 (1979).
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
