@@ -301,7 +301,7 @@ class FakeOpenAI:
     def _problem(self, body: Mapping[str, Any], needed: str) -> web.Response | None:
         refused = sorted(self.refuses & body.keys())
         if self.flavour == "transformers":
-            refused = sorted(body.keys() - STANDARD - {"generation_config"})
+            refused = sorted(body.keys() - STANDARD - {"generation_config", "chat_template_kwargs"})
             if refused:
                 text = f"Unexpected {self.unexpected} in the request: {set(refused)}"
                 return web.json_response({"detail": text}, status=422)

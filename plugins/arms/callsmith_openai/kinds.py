@@ -132,6 +132,7 @@ KINDS: Mapping[str, Kind] = {
             stream_options=False,
             generation_config=True,
             adds_bos=True,
+            thinking="enable_thinking",
             sampling={**_APPLIED, "top_k": "applied"},
             deviations=(
                 "transformers serve ends the text behind a stop string, or in the middle of it, "
