@@ -18,7 +18,7 @@ test: lint
 	$(BIN)/pytest -n auto
 
 test-serve: $(SERVE)/.ready
-	$(SERVE)/bin/pytest tests/serve -m serve
+	$(SERVE)/bin/pytest tests/serve tests/hf_suite -m "serve or hf"
 
 test-jax: $(JAX_HOME)/.ready
 	CALLSMITH_JAX_HOME=$(JAX_HOME) $(BIN)/pytest tests/jax_suite -m jax

@@ -25,7 +25,9 @@ GEMMA = "google/gemma-4-e4b-it"
 async def servers() -> AsyncIterator[tuple[FakeOllama, FakeOpenAI]]:
     async with (
         FakeOllama(script=ollama_script) as ollama,
-        FakeOpenAI(script=openai_script, flavour="plain", models=(GEMMA,)) as openai,
+        FakeOpenAI(
+            script=openai_script, flavour="plain", models=(GEMMA,), strips_special=False
+        ) as openai,
     ):
         yield ollama, openai
 

@@ -45,7 +45,7 @@ CONVERSATION = {
     [
         (("run", "gone.yaml"), "error: gone.yaml: cannot be read: No such file or directory"),
         (("check", "bad.yaml"), "error: bad.yaml: arms.greedy.options: unknown option 'modl'"),
-        (("check", "extra.yaml"), "error: extra.yaml: arms.a: there is no arm 'hf'"),
+        (("check", "extra.yaml"), "error: extra.yaml: arms.a: there is no arm 'no-such-arm'"),
         (("show", "."), "error: . is no run folder: it has no run.json"),
         (("render", "--template", "gema4"), "there is no template 'gema4'; did you mean 'gemma4'"),
         (("render", "--template", "gemma4", "gone.json"), "error: gone.json: cannot be read"),
@@ -67,7 +67,7 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
     bad = RUN_FILE.replace("{use: tiny, t", "{use: tiny, options: {modl: x}, t")
     (tmp_path / "bad.yaml").write_text(bad)
     (tmp_path / "extra.yaml").write_text(
-        "kind: bakeoff\nname: x\ntasks: tiny-tasks\narms: {a: {use: hf}}"
+        "kind: bakeoff\nname: x\ntasks: tiny-tasks\narms: {a: {use: no-such-arm}}"
     )
     done = callsmith(*arguments, stdin="hello")
     assert done.returncode == 2

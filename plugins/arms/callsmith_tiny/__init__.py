@@ -16,6 +16,6 @@ def callsmith_arms() -> Iterable[callsmith.Component]:
             target="callsmith_tiny.arm:TinyArm",
             config="callsmith_tiny.config:TinyConfig",
             provides="text",
-            summary="embedded 1 M parameter model on NumPy; speaks Gemma 4's native format",
+            summary="embedded 3 M parameter model on NumPy; speaks Gemma 4's native format",
         )
     ]

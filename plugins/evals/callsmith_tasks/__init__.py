@@ -43,3 +43,15 @@ def callsmith_toolboxes() -> list[Component]:
             summary="the simple tools of tiny-tasks: small tables, always the same answers",
         ),
     ]
+
+
+@hookimpl
+def callsmith_commands() -> list[Component]:
+    """`callsmith data`."""
+    return [
+        Component(
+            name="data",
+            target="callsmith_tasks.cli_data:data",
+            summary="Training data: look at it, check it, convert it.",
+        )
+    ]

@@ -1,0 +1,126 @@
+"""What a trainer is given: prompt and completion as strings, rendered by a `Template`.
+
+Strings are the point. A data-set library that is given tools or arguments as structures unifies
+them over the rows: every tool then owns every other tool's properties, as null, and that is what
+the model learns. Two strings cannot be unified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from callsmith import RenderError, Template, ToolCall
+from callsmith_tasks.data.row import Row, canonical, text_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A row as text: the prompt that serving sends, and what the model must write after it."""
+
+    id: str
+    prompt: str
+    completion: str
+
+
+def render_row(row: Row, template: Template, *, thinking: bool | None = None) -> Rendered:
+    """Renders a row. `prompt` is byte-identical to what an arm with this template sends.
+
+    Raises `RenderError` where the template refuses the row, or where its rendered conversation
+    does not continue its own prompt (then no completion would be what serving lets it write).
+    """
+    prompt = template.render(row.messages, row.tools, thinking=thinking).text
+    conversation = (*row.messages, row.turn)
+    full = template.render(
+        conversation, row.tools, thinking=thinking, add_generation_prompt=False
+    ).text
+    if full.startswith(prompt):
+        return _rendered(row, prompt, full[len(prompt) :])
+    history = template.render(
+        row.messages, row.tools, thinking=thinking, add_generation_prompt=False
+    ).text
+    if not (full.startswith(history) and prompt.startswith(history)):
+        raise RenderError(
+            f"row {row.id}: the template changes the prompt when the answer follows; "
+            "its completion cannot be told apart"
+        )
+    # The generation prompt has lines that a finished turn has not (an empty thought): the turn
+    # still opens with the same line, and what follows it is the completion.
+    opening, turn = prompt[len(history) :], full[len(history) :]
+    line = opening[: opening.find("\n") + 1]
+    if not line or not turn.startswith(line):
+        raise RenderError(f"row {row.id}: a turn does not open as the generation prompt does")
+    return _rendered(row, prompt, turn[len(line) :])
+
+
+def _rendered(row: Row, prompt: str, completion: str) -> Rendered:
+    if not completion:
+        raise RenderError(f"row {row.id}: the template writes nothing for the answer")
+    return Rendered(id=row.id, prompt=prompt, completion=completion)
+
+
+def parse_problem(row: Row, rendered: Rendered, template: Template) -> str:
+    """Why the template's parser does not read the gold calls out of the completion; "" if it does.
+
+    The text is given as serving does: up to the first of the template's stop strings.
+    """
+    text = rendered.completion
+    for stop in template.stop:
+        text = text.partition(stop)[0]
+    prompt = template.render(row.messages, row.tools)
+    reply = template.parse(text, row.tools, after=prompt)
+    wanted = [(call.name, call.arguments) for call in row.calls]
+    found = [(call.name, call.arguments) for call in reply.calls]
+    if found != wanted:
+        return f"row {row.id}: written {canonical(wanted)}, read {canonical(found)}"
+    kinds = [fault.kind for fault in reply.faults] + [repair.kind for repair in reply.repairs]
+    if kinds:
+        return f"row {row.id}: the parser has to mend the template's own text: {kinds[0]}"
+    return ""
+
+
+def to_trl_rows(
+    rows: Iterable[Row], template: Template, *, thinking: bool | None = None
+) -> list[dict[str, str]]:
+    """Rows for `Dataset.from_list` and TRL's trainers: `id`, `prompt`, `completion`, all text."""
+    rendered = (render_row(row, template, thinking=thinking) for row in rows)
+    return [{"id": r.id, "prompt": r.prompt, "completion": r.completion} for r in rendered]
+
+
+def plain(row: Row) -> Rendered:
+    """A row as readable text, for looking at data without a template. Nothing trains on it."""
+    lines = [f"[tool] {tool.name}: {tool.description}" for tool in row.tools]
+    lines += [f"[{m.role}] {text_of(m.content)}{_calls(m.tool_calls)}" for m in row.messages]
+    completion = (row.answer + _calls(row.calls)).strip()
+    return Rendered(id=row.id, prompt="\n".join(lines) + "\n[assistant] ", completion=completion)
+
+
+def _calls(calls: Sequence[ToolCall]) -> str:
+    return "".join(f" {canonical([c.name, c.arguments])}" for c in calls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Lengths of rows in tokens (or characters): of the whole, and of the prompt within."""
+
+    total: tuple[int, ...]
+    prompt: tuple[int, ...]
+
+    def percentile(self, share: float) -> int:
+        """The smallest length that `share` (0 to 1) of the rows do not exceed."""
+        ordered = sorted(self.total)
+        return ordered[max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1)]
+
+    def cut(self, limit: int) -> tuple[int, int]:
+        """(rows longer than `limit`, rows whose completion would be cut off entirely).
+
+        The second kind is dropped by TRL without a word; the first trains on half a call.
+        """
+        longer = sum(length > limit for length in self.total)
+        return longer, sum(length >= limit for length in self.prompt)
+
+
+def measure(rendered: Iterable[Rendered], count: Callable[[str], int]) -> Lengths:
+    """Lengths of rendered rows, the whole as one text, by any way of counting."""
+    pairs = [(count(item.prompt + item.completion), count(item.prompt)) for item in rendered]
+    return Lengths(total=tuple(t for t, _ in pairs), prompt=tuple(p for _, p in pairs))
