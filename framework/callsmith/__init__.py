@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from callsmith.wire import (
+        ControlCheck,
         decode_arguments,
         message_from_openai,
         message_to_openai,
@@ -102,6 +103,7 @@ __all__ = [
     "Component",
     "ConfigError",
     "ContentDelta",
+    "ControlCheck",
     "ControlTextError",
     "ControlTextPolicy",
     "ControlTokens",
@@ -251,6 +253,7 @@ _MODULES = {
         "Verdict",
     ),
     "callsmith.wire": (
+        "ControlCheck",
         "decode_arguments",
         "message_from_openai",
         "message_to_openai",

@@ -13,6 +13,7 @@ import yaml
 import callsmith_jax
 from callsmith import (
     Catalog,
+    ControlCheck,
     ControlTokens,
     Message,
     PromptTooLongError,
@@ -30,7 +31,6 @@ from callsmith.registry import Plugin
 from callsmith.testing import ChatArmContract
 from callsmith.testing.chat_arm_contract import Calling
 from callsmith_jax.config import ToolSamplerConfig
-from callsmith_jax.control_check import ControlCheck
 from callsmith_jax.messages import convert_tools
 from callsmith_jax.sampler_arm import sampling_body
 from callsmith_jax.toolsampler_arm import JaxToolSamplerArm

@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from callsmith import ControlTextPolicy, ControlTokens, Message, RenderError, ToolCall, ToolSpec
+from callsmith import (
+    ControlCheck,
+    ControlTextPolicy,
+    ControlTokens,
+    Message,
+    RenderError,
+    ToolCall,
+    ToolSpec,
+)
 from callsmith_jax.config import GEMMA4_CONTROL_TOKENS
-from callsmith_jax.control_check import ControlCheck
 from callsmith_jax.messages import convert, convert_tools
 
 

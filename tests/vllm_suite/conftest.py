@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "vllm: runs vLLM's engine; skips where it is not installed")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
     """Skips without vLLM. On a CPU, keeps its cache and its threads few."""

@@ -1,5 +1,6 @@
 """Other people's JSON: the shapes that servers, clients and data sets exchange."""
 
+from callsmith.wire.control_check import ControlCheck
 from callsmith.wire.openai import (
     decode_arguments,
     message_from_openai,
@@ -10,6 +11,7 @@ from callsmith.wire.openai import (
 )
 
 __all__ = [
+    "ControlCheck",
     "decode_arguments",
     "message_from_openai",
     "message_to_openai",

@@ -6,8 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from callsmith import JsonValue, Message, RenderError, ToolCall, ToolSpec, decode_arguments
-from callsmith_jax.control_check import ControlCheck
+from callsmith import (
+    ControlCheck,
+    JsonValue,
+    Message,
+    RenderError,
+    ToolCall,
+    ToolSpec,
+    decode_arguments,
+)
 
 
 def convert(messages: Sequence[Message], check: ControlCheck) -> list[dict[str, Any]]:

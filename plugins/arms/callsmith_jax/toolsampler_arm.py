@@ -9,6 +9,7 @@ from typing import Any
 from callsmith import (
     CallParsed,
     ContentDelta,
+    ControlCheck,
     ControlTokens,
     Event,
     Fault,
@@ -25,7 +26,6 @@ from callsmith import (
 )
 from callsmith_jax.checked_settings import checked_settings
 from callsmith_jax.config import ToolSamplerConfig
-from callsmith_jax.control_check import ControlCheck
 from callsmith_jax.messages import content_text, convert, convert_tools
 from callsmith_jax.process import SessionLostError
 from callsmith_jax.sampler_arm import completion, probed, sampling_body

@@ -13,6 +13,7 @@ from callsmith import (
     CallParsed,
     Completion,
     ContentDelta,
+    ControlCheck,
     ControlTokens,
     Event,
     Fault,
@@ -31,7 +32,6 @@ from callsmith import (
 from callsmith_ollama import wire
 from callsmith_ollama.client import Attempts, OllamaClient
 from callsmith_ollama.config import ChatConfig
-from callsmith_ollama.control_check import checked
 from callsmith_ollama.messages import convert, convert_tools
 from callsmith_ollama.model_card import is_gemma4
 from callsmith_ollama.probe import probe_chat
@@ -102,9 +102,10 @@ class OllamaChatArm:
         shown: JsonValue = convert_tools(tools)
         if self._tokens is not None:
             policy = self.config.control_text
-            sent, changes = checked(sent, self._tokens, policy, "messages")
-            shown, more = checked(shown, self._tokens, policy, "tools")
-            notes += [*changes, *more]
+            check = ControlCheck(self._tokens, policy)
+            sent = check.value(sent, "messages")
+            shown = check.value(shown, "tools")
+            notes += check.changes
         body = wire.frame(
             self.config.model,
             wire.options(sampling, self.config.num_ctx),

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from callsmith import (
     Completion,
+    ControlCheck,
     ControlTokens,
     Event,
     Fidelity,
@@ -22,7 +23,6 @@ from callsmith_openai.assembly import Reading
 from callsmith_openai.attempts import Attempts
 from callsmith_openai.chat_probe import probe_chat
 from callsmith_openai.config import ChatConfig
-from callsmith_openai.control_check import ControlCheck
 from callsmith_openai.detection import Facts
 from callsmith_openai.messages import convert, convert_tools
 from callsmith_openai.server import Server, merged

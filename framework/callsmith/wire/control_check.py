@@ -1,16 +1,18 @@
-"""Control tokens in what the library is going to render: the policy, applied before it is sent.
+"""Control tokens in what somebody else is going to render: the policy, applied before it is sent.
 
-The library writes the prompt, so a token that is put together from the end of one text and the
-beginning of the next cannot be seen here; each text is checked by itself.
+A server or a library writes the prompt, so a token that is put together from the end of one text
+and the beginning of the next cannot be seen here; each text is checked by itself.
 """
 
 from __future__ import annotations
 
-from callsmith import ControlTextError, ControlTextPolicy, ControlTokens, JsonValue, PromptBuilder
+from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
+from callsmith.errors import ControlTextError
+from callsmith.types import JsonValue
 
 
 class ControlCheck:
-    """Checks texts under one policy and collects what `neutralise` changed."""
+    """Checks texts and JSON values under one policy; `changes` are what `neutralise` changed."""
 
     def __init__(self, tokens: ControlTokens, policy: ControlTextPolicy) -> None:
         self._tokens = tokens
