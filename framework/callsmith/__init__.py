@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from callsmith.codec import dumps, from_json, loads, to_json
     from callsmith.component import Component
     from callsmith.config import read_run_file
-    from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
     from callsmith.errors import (
         AmbiguousNameError,
         ArmError,
@@ -28,18 +27,29 @@ if TYPE_CHECKING:
         MissingExtraError,
         PromptTooLongError,
         RenderError,
+        StepError,
         StoreError,
         ToolError,
         UnknownNameError,
     )
     from callsmith.hookspecs import hookimpl
+    from callsmith.pipeline import (
+        PipelineFolder,
+        plan_pipeline,
+        read_pipeline_file,
+        run_pipeline,
+    )
+    from callsmith.prompts.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
+    from callsmith.prompts.prompt_tokens import PromptTokens
     from callsmith.protocols import (
         ChatArm,
         Decoder,
         Eval,
+        Renderer,
         TaskSet,
         Template,
         TextArm,
+        TextToolSession,
         Toolbox,
         ToolSession,
         Trainer,
@@ -47,7 +57,7 @@ if TYPE_CHECKING:
         Verifier,
     )
     from callsmith.runs import RunFolder, run_bakeoff, summarize, wilson_interval
-    from callsmith.templated import Templated
+    from callsmith.templated import Paired, Templated
     from callsmith.types import (
         CallParsed,
         Checkpoint,
@@ -118,22 +128,28 @@ __all__ = [
     "JsonValue",
     "Message",
     "MissingExtraError",
+    "Paired",
+    "PipelineFolder",
     "Prompt",
     "PromptBuilder",
+    "PromptTokens",
     "PromptTooLongError",
     "ReasoningDelta",
     "RenderError",
+    "Renderer",
     "Repair",
     "Reply",
     "RunFolder",
     "Sampling",
     "Segment",
+    "StepError",
     "StoreError",
     "Task",
     "TaskSet",
     "Template",
     "Templated",
     "TextArm",
+    "TextToolSession",
     "ToolCall",
     "ToolError",
     "ToolResult",
@@ -159,9 +175,12 @@ __all__ = [
     "message_to_openai",
     "messages_from_openai",
     "plan_bakeoff",
+    "plan_pipeline",
+    "read_pipeline_file",
     "read_run_file",
     "run_bakeoff",
     "run_episode",
+    "run_pipeline",
     "summarize",
     "to_json",
     "tool_from_openai",
@@ -183,7 +202,7 @@ _MODULES = {
     ),
     "callsmith.component": ("Component",),
     "callsmith.config": ("read_run_file",),
-    "callsmith.control_text": (
+    "callsmith.prompts.control_text": (
         "ControlTextPolicy",
         "ControlTokens",
         "PromptBuilder",
@@ -199,18 +218,27 @@ _MODULES = {
         "MissingExtraError",
         "PromptTooLongError",
         "RenderError",
+        "StepError",
         "StoreError",
         "ToolError",
         "UnknownNameError",
     ),
     "callsmith.hookspecs": ("hookimpl",),
+    "callsmith.pipeline": (
+        "PipelineFolder",
+        "plan_pipeline",
+        "read_pipeline_file",
+        "run_pipeline",
+    ),
     "callsmith.protocols": (
         "ChatArm",
         "Decoder",
         "Eval",
+        "Renderer",
         "TaskSet",
         "Template",
         "TextArm",
+        "TextToolSession",
         "Toolbox",
         "ToolSession",
         "Trainer",
@@ -223,7 +251,10 @@ _MODULES = {
         "summarize",
         "wilson_interval",
     ),
-    "callsmith.templated": ("Templated",),
+    "callsmith.templated": (
+        "Paired",
+        "Templated",
+    ),
     "callsmith.types": (
         "CallParsed",
         "Checkpoint",
@@ -261,6 +292,7 @@ _MODULES = {
         "tool_from_openai",
         "tool_to_openai",
     ),
+    "callsmith.prompts.prompt_tokens": ("PromptTokens",),
     "callsmith.wiring": ("plan_bakeoff",),
 }
 """Where each public name stands; a test holds it against the imports above."""

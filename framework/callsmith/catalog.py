@@ -13,9 +13,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
-
-import pydantic
+from typing import TYPE_CHECKING, Any
 
 from callsmith.component import Component, Kind
 from callsmith.errors import (
@@ -26,6 +24,9 @@ from callsmith.errors import (
     UnknownNameError,
 )
 from callsmith.registry import Plugin, discover
+
+if TYPE_CHECKING:
+    import pydantic  # half of what finding a plugin's command would take to import
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,8 @@ class Catalog:
                     path="options",
                 )
             return Resolved(offer=offer, config=None)
+        import pydantic
+
         try:
             return Resolved(offer=offer, config=model.model_validate(given))
         except pydantic.ValidationError as error:
@@ -137,6 +140,8 @@ class Catalog:
         """The pydantic model of a component's options; None when it takes none."""
         if not offer.component.config:
             return None
+        import pydantic
+
         found = _load(offer, offer.component.config)
         if not (inspect.isclass(found) and issubclass(found, pydantic.BaseModel)):
             raise BrokenPluginError(
@@ -243,6 +248,8 @@ def _fields_at(model: type[pydantic.BaseModel], place: list[str | int]) -> list[
 
 
 def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    import pydantic
+
     if inspect.isclass(annotation) and issubclass(annotation, pydantic.BaseModel):
         return [annotation]
     found: list[type[pydantic.BaseModel]] = []

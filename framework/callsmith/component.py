@@ -19,7 +19,8 @@ class Component:
     `config` must import no heavy library. `extra` is the extra of this distribution (or, with
     `requirement`, what to `pip install`) that brings the target's libraries. `models` are globs
     of model names that a template is meant for. `provides` is needed for arms: `text` for a text
-    engine (it is given a template), `chat` for an arm that renders and parses by itself.
+    engine (it is given a template), `chat` for an arm that renders and parses by itself. A template
+    with `provides="render"` only renders (`Renderer`): run files name a parser beside it.
     """
 
     name: str
@@ -28,5 +29,5 @@ class Component:
     extra: str = ""
     requirement: str = ""
     models: tuple[str, ...] = ()
-    provides: Literal["", "text", "chat"] = ""
+    provides: Literal["", "text", "chat", "render"] = ""
     summary: str = ""

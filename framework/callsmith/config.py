@@ -6,8 +6,9 @@ validated by pydantic, because this is where strangers' data comes in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
 import yaml
@@ -31,11 +32,12 @@ class Reference(Frame):
     options: dict[str, Any] = Field(default_factory=dict, description="the component's own")
 
 
-def _reference(value: object) -> object:
+def as_reference(value: object) -> object:
+    """A bare name as a reference without options; anything else as it is."""
     return {"use": value} if isinstance(value, str) else value
 
 
-Ref = Annotated[Reference, BeforeValidator(_reference)]
+Ref = Annotated[Reference, BeforeValidator(as_reference)]
 
 
 class SamplingFrame(Frame):
@@ -59,10 +61,21 @@ def _sampling_dict(sampling: Sampling) -> dict[str, Any]:
     return {name: getattr(sampling, name) for name in sampling.__slots__}
 
 
+class TemplateReference(Reference):
+    """A template, and the one whose parser reads replies, if that is another one."""
+
+    parser: Ref | None = Field(
+        default=None, description="another template of the same format, whose parser is used"
+    )
+
+
+TemplateRef = Annotated[TemplateReference, BeforeValidator(as_reference)]
+
+
 class ArmFrame(Reference):
     """One arm of a bake-off."""
 
-    template: Ref | None = Field(
+    template: TemplateRef | None = Field(
         default=None, description="for text engines; chosen by the arm's `model` when left out"
     )
     concurrency: PositiveInt = Field(default=1, description="episodes of this arm at a time")
@@ -75,11 +88,9 @@ class ArmFrame(Reference):
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class BakeoffFile(Frame):
-    """A run file of kind `bakeoff`: arms × tasks × samples, judged by verifiers or an eval."""
+class Bakeoff(Frame):
+    """Arms × tasks × samples, judged by verifiers or an eval."""
 
-    kind: Literal["bakeoff"] = Field(description="what the file is")
-    name: Name = Field(description="also the beginning of the run folder's name")
     sampling: SamplingFrame = Field(
         default=SamplingFrame(), description="how tokens are drawn, in all arms"
     )
@@ -90,19 +101,31 @@ class BakeoffFile(Frame):
     eval: Ref | None = Field(default=None, description="a benchmark with its own verifiers")
     limit: PositiveInt | None = Field(default=None, description="only the first so many tasks")
     toolbox: Ref | None = Field(default=None, description="instead of the tasks' own toolbox")
-    arms: dict[Name, Annotated[ArmFrame, BeforeValidator(_reference)]] = Field(
+    arms: Mapping[Name, Annotated[ArmFrame, BeforeValidator(as_reference)]] = Field(
         min_length=1, description="what is compared"
     )
     verifiers: tuple[Ref, ...] = Field(default=(), description="judges of every episode")
+    together: bool = Field(
+        default=True,
+        description="false: one arm after the other, each closed before the next is loaded, for "
+        "models that do not fit into memory together",
+    )
     record: Literal["full", "replies"] = Field(
         default="full", description="`full` keeps prompts too, so that the run can be replayed"
     )
 
     @pydantic.model_validator(mode="after")
-    def _one_source_of_tasks(self) -> BakeoffFile:
+    def _one_source_of_tasks(self) -> Self:
         if (self.tasks is None) == (self.eval is None):
             raise ValueError("a bakeoff needs either `tasks` or `eval`")
         return self
+
+
+class BakeoffFile(Bakeoff):
+    """A run file of kind `bakeoff`: arms × tasks × samples, judged by verifiers or an eval."""
+
+    kind: Literal["bakeoff"] = Field(description="what the file is")
+    name: Name = Field(description="also the beginning of the run folder's name")
 
 
 class _Loader(yaml.SafeLoader):
@@ -119,19 +142,31 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+F = TypeVar("F", bound=Frame)
+
+
 def read_run_file(path: Path) -> BakeoffFile:
-    """Reads and validates a run file. Raises `ConfigError` with one clear line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", path=str(path)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 (byte {error.start})", path=str(path)) from None
-    return parse_run_file(text, source=str(path))
+    """Reads and validates a run file of kind `bakeoff`. Raises `ConfigError` with one line."""
+    return parse_run_file(read_text(path), str(path))
 
 
 def parse_run_file(text: str, source: str = "run file") -> BakeoffFile:
     """Validates the text of a run file; `source` names it in errors."""
+    return parse_frame(text, source, {"bakeoff": BakeoffFile})
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises `ConfigError` with one clear line."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", path=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 (byte {error.start})", path=str(path)) from None
+
+
+def parse_frame(text: str, source: str, kinds: Mapping[str, type[F]]) -> F:
+    """The frame of the kind that the text itself names, one of `kinds`."""
     try:
         data = yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
@@ -141,16 +176,14 @@ def parse_run_file(text: str, source: str = "run file") -> BakeoffFile:
         raise ConfigError(f"{place}{problem}", path=source) from None
     if not isinstance(data, dict):
         raise ConfigError(f"a run file is a mapping, got {type(data).__name__}", path=source)
-    kind = data.get("kind")
-    if kind != "bakeoff":
-        hint = did_you_mean(str(kind), ["bakeoff"])
-        raise ConfigError(
-            f"unknown kind of run file {kind!r}{hint or '; there are: bakeoff'}",
-            path=f"{source}: kind",
-        )
+    kind = str(data.get("kind"))
+    if kind not in kinds:
+        hint = did_you_mean(kind, kinds) or f"; there are: {', '.join(kinds)}"
+        raise ConfigError(f"unknown kind of run file {kind!r}{hint}", path=f"{source}: kind")
+    frame = kinds[kind]
     try:
-        return BakeoffFile.model_validate(data)
+        return frame.model_validate(data)
     except pydantic.ValidationError as error:
-        problem = first_problem(error, BakeoffFile)
-        place = f"{source}: {problem.path}" if problem.path else source
-        raise ConfigError(problem.message, path=place) from None
+        found = first_problem(error, frame)
+        place = f"{source}: {found.path}" if found.path else source
+        raise ConfigError(found.message, path=place) from None

@@ -12,7 +12,8 @@
     ├── RenderError             a conversation that the template refuses
     │   └── ControlTextError    content holds control text and the policy is `refuse`
     ├── ToolError               a tool failed: becomes an error result for that call
-    └── StoreError              a run folder that cannot be used as asked
+    ├── StoreError              a run folder that cannot be used as asked
+    └── StepError               a step of a pipeline failed; what was done stays done
 
 Only configuration and programming errors travel to the top. What a model emitted is data and is
 never raised. A message says what was wrong, where, and what to do next.
@@ -84,3 +85,7 @@ class ToolError(CallsmithError):
 
 class StoreError(CallsmithError):
     """A run folder cannot be used as asked."""
+
+
+class StepError(CallsmithError):
+    """A step of a pipeline failed; what was done stays done."""

@@ -5,7 +5,7 @@ Arms and tool sessions are async. Rendering, parsing, verifying are pure and syn
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +20,8 @@ from callsmith.types import (
     Reply,
     Sampling,
     Task,
+    ToolCall,
+    ToolResult,
     ToolSpec,
     Trace,
     Verdict,
@@ -85,8 +87,8 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
-class Template(Protocol):
-    """A chat template with its parser."""
+class Renderer(Protocol):
+    """A chat template: it renders, and something else reads what the model says."""
 
     @property
     def stop(self) -> tuple[str, ...]:
@@ -112,6 +114,11 @@ class Template(Protocol):
         (policy `refuse`) when content holds control text.
         """
         ...
+
+
+@runtime_checkable
+class Template(Renderer, Protocol):
+    """A chat template with its parser."""
 
     def decoder(self, tools: Sequence[ToolSpec] = (), after: Prompt | None = None) -> Decoder:
         """A decoder for what follows `after`, whose tail decides whether generation starts in
@@ -154,6 +161,24 @@ class ToolSession(Protocol):
 
 
 @runtime_checkable
+class TextToolSession(Protocol):
+    """In place of a `ToolSession` where no tools are declared, and calls stand in the text."""
+
+    def read_calls(self, reply: Reply) -> Sequence[ToolCall] | None:
+        """The calls that a reply makes in its text; none, and it is an answer. `run_call` gets
+        them with the ids that they lack; whether a cut reply is read is decided here, too."""
+        ...
+
+    async def run_call(self, call: ToolCall) -> JsonValue:
+        """Carries out one of them. Raises `ToolError` with the text that the model is told."""
+        ...
+
+    def tell_results(self, calls: Sequence[ToolCall], results: Sequence[ToolResult]) -> Message:
+        """What is said to the model after its own text: the results of all calls of a reply."""
+        ...
+
+
+@runtime_checkable
 class Toolbox(Protocol):
     """Tools that can be called."""
 
@@ -161,7 +186,7 @@ class Toolbox(Protocol):
         """What a model is shown when a task lists no tools of its own."""
         ...
 
-    def session(self, task: Task) -> ToolSession:
+    def session(self, task: Task) -> ToolSession | TextToolSession:
         """Fresh state for one episode of `task`."""
         ...
 
@@ -185,15 +210,31 @@ class Eval(Protocol):
         ...
 
 
+def unreported(progress: Mapping[str, JsonValue]) -> None:
+    """Takes progress that nobody wants to see."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """One stage of training: what to start from, the rows, and where to write."""
+    """One stage of training: what to start from, what to learn, and where to write.
 
-    base: Checkpoint
-    rows: str
+    `tasks` are the training rows: the prompt is `messages` and `tools`, the gold is `target`
+    (`calls`, or `answer` for text to learn). `dev` are rows that are never trained on; `traces`
+    are episodes of `tasks` to learn from (pairs are mined from them). `template` renders and
+    parses; `verifiers` judge, by the names in the run file. `output` is a folder that exists; a
+    job that was killed is given again with the same one, and resumes. `report` takes what a
+    progress display shows, as JSON objects.
+    """
+
     output: str
+    base: Checkpoint | None = None
+    tasks: Sequence[Task] = ()
+    dev: Sequence[Task] = ()
+    traces: Sequence[tuple[Task, Trace]] = ()
+    template: Template | None = None
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     seed: int = 0
-    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    report: Callable[[Mapping[str, JsonValue]], None] = unreported
 
 
 @runtime_checkable

@@ -6,10 +6,11 @@ against the server's own chat endpoint.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from callsmith.protocols import Decoder, Template, TextArm
+from callsmith.protocols import Decoder, Renderer, Template, TextArm
 from callsmith.types import (
     Completion,
     Event,
@@ -21,7 +22,30 @@ from callsmith.types import (
     ToolSpec,
 )
 
-__all__ = ["Templated"]
+__all__ = ["Paired", "Templated"]
+
+
+class Paired:
+    """A `Template` whose prompts one component renders, and whose replies another one reads."""
+
+    def __init__(self, renderer: Renderer, parser: Template) -> None:
+        self.renderer = renderer
+        self.parser = parser
+        self.render = renderer.render
+        self.decoder = parser.decoder
+        self.parse = parser.parse
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """What ends a completion for either."""
+        return tuple(dict.fromkeys(self.renderer.stop + self.parser.stop))
+
+    @property
+    def digest(self) -> str:
+        """Both names, as `renderer+parser`, and a hash of both digests."""
+        names = [part.digest.partition(":")[0] for part in (self.renderer, self.parser)]
+        both = f"{self.renderer.digest} {self.parser.digest}"
+        return f"{'+'.join(names)}:{hashlib.sha256(both.encode()).hexdigest()[:16]}"
 
 
 class Templated:
@@ -67,11 +91,11 @@ class Templated:
         """The engine's fidelity, with this template as renderer and parser."""
         fidelity = await self.engine.probe()
         digest = self.template.digest
-        name = digest.partition(":")[0]
+        names = digest.partition(":")[0].split("+")
         return replace(
             fidelity,
-            renderer=f"callsmith {name}",
-            parser=f"callsmith {name}",
+            renderer=f"callsmith {names[0]}",
+            parser=f"callsmith {names[-1]}",
             template_digest=digest,
             history="prompt",
             sampling={**fidelity.sampling, "thinking": "applied"},

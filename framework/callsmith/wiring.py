@@ -12,11 +12,53 @@ from typing import Any
 
 from callsmith.catalog import Catalog, Resolved
 from callsmith.component import Kind
-from callsmith.config import ArmFrame, BakeoffFile, Reference
+from callsmith.config import ArmFrame, BakeoffFile, Reference, TemplateReference
 from callsmith.errors import BrokenPluginError, ConfigError
-from callsmith.protocols import ChatArm, Eval, TaskSet, Template, TextArm, Toolbox, Verifier
-from callsmith.templated import Templated
+from callsmith.protocols import (
+    ChatArm,
+    Eval,
+    Renderer,
+    TaskSet,
+    Template,
+    TextArm,
+    Toolbox,
+    Verifier,
+)
+from callsmith.templated import Paired, Templated
 from callsmith.types import Sampling, Task
+
+NO_TEMPLATE: dict[str, Any] = {"template": None, "template_options": {}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplatePlan:
+    """A template, resolved, with the one whose parser is used if that is another one."""
+
+    template: Resolved
+    parser: Resolved | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The template's part of the resolved configuration, as JSON."""
+        out: dict[str, Any] = {}
+        for name, part in (("template", self.template), ("parser", self.parser)):
+            if part is not None:
+                out |= {name: part.offer.full_name, f"{name}_options": part.options()}
+        return out
+
+    @property
+    def names(self) -> str:
+        """The template's name, and the parser's if it is another one's."""
+        parser = f", read by {self.parser.offer.full_name}" if self.parser else ""
+        return self.template.offer.full_name + parser
+
+    def build(self, catalog: Catalog) -> Template:
+        """The template."""
+        built = catalog.construct(self.template)
+        if self.parser is None:
+            template: Template = checked(built, Template, self.template)
+            return template
+        parser = checked(catalog.construct(self.parser), Template, self.parser)
+        return Paired(checked(built, Renderer, self.template), parser)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +67,7 @@ class ArmPlan:
 
     name: str
     engine: Resolved
-    template: Resolved | None
+    template: TemplatePlan | None
     sampling: Sampling
     concurrency: int
     timeout: float
@@ -35,8 +77,7 @@ class ArmPlan:
         return {
             "use": self.engine.offer.full_name,
             "options": self.engine.options(),
-            "template": self.template and self.template.offer.full_name,
-            "template_options": self.template.options() if self.template else {},
+            **(self.template.describe() if self.template else NO_TEMPLATE),
             "sampling": {name: getattr(self.sampling, name) for name in self.sampling.__slots__},
             "concurrency": self.concurrency,
             "timeout": self.timeout,
@@ -78,23 +119,22 @@ class Plan:
         """The arm, with its template around it if it is a text engine."""
         engine = self.catalog.construct(arm.engine)
         if arm.template is None:
-            chat: ChatArm = _checked(engine, ChatArm, arm.engine)
+            chat: ChatArm = checked(engine, ChatArm, arm.engine)
             return chat
-        template = _checked(self.catalog.construct(arm.template), Template, arm.template)
-        return Templated(_checked(engine, TextArm, arm.engine), template)
+        return Templated(checked(engine, TextArm, arm.engine), arm.template.build(self.catalog))
 
     def build_tasks(self) -> tuple[tuple[Task, ...], dict[str, Verifier]]:
         """The tasks (ids unique, `limit` applied) and all verifiers by name."""
         verifiers: dict[str, Verifier] = {}
         built = self.catalog.construct(self.source)
         if self.source.offer.kind == "eval":
-            benchmark = _checked(built, Eval, self.source)
+            benchmark = checked(built, Eval, self.source)
             verifiers.update(benchmark.verifiers())
             tasks = tuple(benchmark.tasks())
         else:
-            tasks = tuple(_checked(built, TaskSet, self.source).tasks())
+            tasks = tuple(checked(built, TaskSet, self.source).tasks())
         for name, resolved in self.verifiers:
-            verifiers[name] = _checked(self.catalog.construct(resolved), Verifier, resolved)
+            verifiers[name] = checked(self.catalog.construct(resolved), Verifier, resolved)
         seen: set[str] = set()
         for task in tasks:
             if task.id in seen:
@@ -107,7 +147,7 @@ class Plan:
     def build_toolboxes(self, tasks: Sequence[Task]) -> dict[str, Toolbox]:
         """Every toolbox that the tasks name; with `toolbox` in the run file, that one for all."""
         if self.toolbox is not None:
-            box = _checked(self.catalog.construct(self.toolbox), Toolbox, self.toolbox)
+            box = checked(self.catalog.construct(self.toolbox), Toolbox, self.toolbox)
             return {task.toolbox or "": box for task in tasks}
         boxes: dict[str, Toolbox] = {}
         for task in tasks:
@@ -116,11 +156,12 @@ class Plan:
                     resolved = self.catalog.resolve("toolbox", task.toolbox)
                 except ConfigError as error:
                     raise error.at(f"task {task.id!r}") from None
-                boxes[task.toolbox] = _checked(self.catalog.construct(resolved), Toolbox, resolved)
+                boxes[task.toolbox] = checked(self.catalog.construct(resolved), Toolbox, resolved)
         return boxes
 
 
-def _checked(built: Any, protocol: type, resolved: Resolved) -> Any:
+def checked(built: Any, protocol: type, resolved: Resolved) -> Any:
+    """`built`, if it has the methods of `protocol`. Raises `BrokenPluginError`."""
     if not isinstance(built, protocol):
         methods = [n for n in dir(protocol) if not n.startswith("_") and not hasattr(built, n)]
         raise BrokenPluginError(
@@ -138,23 +179,33 @@ def plan_bakeoff(frame: BakeoffFile, catalog: Catalog) -> Plan:
     kind: Kind = "eval" if frame.eval else "taskset"
     reference = frame.eval or frame.tasks
     assert reference is not None  # the frame's validator saw to it
-    verifiers: list[tuple[str, Resolved]] = []
-    for index, item in enumerate(frame.verifiers):
-        resolved = _resolve(catalog, "verifier", item, f"verifiers[{index}]")
-        name = resolved.offer.component.name
-        count = sum(1 for other, _ in verifiers if other.partition("#")[0] == name)
-        verifiers.append((f"{name}#{count + 1}" if count else name, resolved))
     return Plan(
         catalog=catalog,
         frame=frame,
         arms=arms,
-        source=_resolve(catalog, kind, reference, "eval" if frame.eval else "tasks"),
-        verifiers=tuple(verifiers),
-        toolbox=_resolve(catalog, "toolbox", frame.toolbox, "toolbox") if frame.toolbox else None,
+        source=resolve_reference(catalog, kind, reference, "eval" if frame.eval else "tasks"),
+        verifiers=plan_verifiers(frame.verifiers, catalog),
+        toolbox=resolve_reference(catalog, "toolbox", frame.toolbox, "toolbox")
+        if frame.toolbox
+        else None,
     )
 
 
-def _resolve(catalog: Catalog, kind: Kind, reference: Reference, path: str) -> Resolved:
+def plan_verifiers(
+    references: Sequence[Reference], catalog: Catalog
+) -> tuple[tuple[str, Resolved], ...]:
+    """The verifiers by name; one that is used again is `name#2`."""
+    verifiers: list[tuple[str, Resolved]] = []
+    for index, item in enumerate(references):
+        resolved = resolve_reference(catalog, "verifier", item, f"verifiers[{index}]")
+        name = resolved.offer.component.name
+        count = sum(1 for other, _ in verifiers if other.partition("#")[0] == name)
+        verifiers.append((f"{name}#{count + 1}" if count else name, resolved))
+    return tuple(verifiers)
+
+
+def resolve_reference(catalog: Catalog, kind: Kind, reference: Reference, path: str) -> Resolved:
+    """The component that `reference` names; `path` is its place in the run file."""
     try:
         return catalog.resolve(kind, reference.use, reference.options)
     except ConfigError as error:
@@ -162,8 +213,8 @@ def _resolve(catalog: Catalog, kind: Kind, reference: Reference, path: str) -> R
 
 
 def _plan_arm(name: str, arm: ArmFrame, sampling: Sampling, catalog: Catalog, path: str) -> ArmPlan:
-    engine = _resolve(catalog, "arm", arm, path)
-    template: Resolved | None = None
+    engine = resolve_reference(catalog, "arm", arm, path)
+    template: TemplatePlan | None = None
     if engine.offer.component.provides == "text":
         template = plan_template(catalog, engine, arm.template, path)
     elif arm.template is not None:
@@ -181,24 +232,23 @@ def _plan_arm(name: str, arm: ArmFrame, sampling: Sampling, catalog: Catalog, pa
 
 
 def plan_template(
-    catalog: Catalog, engine: Resolved, reference: Reference | None, path: str
-) -> Resolved:
+    catalog: Catalog, engine: Resolved | None, reference: TemplateReference | None, path: str
+) -> TemplatePlan:
     """The template for a text engine: the one named, or the one meant for the engine's `model`.
 
     A template whose config has a field `model` is told the engine's `model`, unless its options
-    say one.
+    say one. Without an engine (in training) the template must be named.
     """
-    model = engine.options().get("model")
+    model = engine.options().get("model") if engine else None
     if reference is None:
         if not isinstance(model, str):
-            raise ConfigError(
-                f"{engine.offer.component.name} is a text engine: name a template", path=path
-            )
+            name = f"{engine.offer.component.name} is a text engine: " if engine else ""
+            raise ConfigError(f"{name}name a template", path=path)
         try:
-            reference = Reference(use=catalog.template_for(model))
+            reference = TemplateReference(use=catalog.template_for(model))
         except ConfigError as error:
             raise error.at(f"{path}.template") from None
-    resolved = _resolve(catalog, "template", reference, f"{path}.template")
+    resolved = resolve_reference(catalog, "template", reference, f"{path}.template")
     config = resolved.config
     if (
         isinstance(model, str)
@@ -207,5 +257,15 @@ def plan_template(
         and getattr(config, "model", None) is None
     ):
         options = {**reference.options, "model": model}
-        return replace(resolved, config=type(config).model_validate(options))
-    return resolved
+        resolved = replace(resolved, config=type(config).model_validate(options))
+    parser: Resolved | None = None
+    if reference.parser is not None:
+        parser = resolve_reference(catalog, "template", reference.parser, f"{path}.template.parser")
+    reader = parser or resolved
+    if reader.offer.component.provides == "render":
+        raise ConfigError(
+            f"{reader.offer.component.name} renders and has no parser: name one beside it, such as "
+            "parser: qwen3",
+            path=f"{path}.template",
+        )
+    return TemplatePlan(template=resolved, parser=parser)

@@ -226,3 +226,11 @@ def _with_towers(text: Path, folder: Path) -> None:
     whole.save_pretrained(folder)
     generation = json.loads((text / "generation_config.json").read_text(encoding="utf-8"))
     (folder / "generation_config.json").write_text(json.dumps(generation), encoding="utf-8")
+
+
+async def test_arms_that_load_at_once_all_load(build: Callable[..., Any]) -> None:
+    arms = [build() for _ in range(4)]
+    found = await asyncio.gather(*(arm.probe() for arm in arms))
+    assert [one.warnings for one in found] == [()] * 4
+    texts = await asyncio.gather(*(arm.complete(plain("<bos>"), SHORT) for arm in arms))
+    assert len({one.token_ids for one in texts}) == 1

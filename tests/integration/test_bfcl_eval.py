@@ -31,6 +31,7 @@ from callsmith_bfcl.config import BfclConfig, ToolboxConfig
 from callsmith_bfcl.data import Entry
 from callsmith_bfcl.evaluation import BfclEval
 from callsmith_bfcl.toolbox import BfclToolbox
+from callsmith_bfcl.traces import result_of
 from callsmith_bfcl.wheel import wheel_path
 from fixtures.small_bfcl import find_wheel
 
@@ -59,7 +60,7 @@ def gold(entry: Entry) -> list[ToolCall]:
 
 def episode(task: Task, *answers: object, toolbox: BfclToolbox | None = None) -> Trace:
     arm = ScriptedChatArm(list(answers))  # type: ignore[arg-type]
-    return asyncio.run(run_episode(arm, task, toolbox, steps=20))
+    return asyncio.run(run_episode(arm, task, toolbox, steps=21))
 
 
 def judged(found: BfclEval, task: Task, trace: Trace) -> dict[str, Verdict]:
@@ -141,6 +142,19 @@ def test_conversations_are_carried_out_on_the_simulated_apis(category: str) -> N
     assert done >= 5
 
 
+def test_a_conversation_of_one_turn_is_a_conversation() -> None:
+    found = benchmark(categories=["multi_turn_base"], ids=["multi_turn_base_50"])
+    (task,) = found.tasks()
+    entry = found.entries()[task.id]
+    assert task.follow_ups == ()
+    calls = keyword_calls(entry.ground_truth[0])
+    assert calls is not None
+    trace = episode(task, calls, "Done.", toolbox=BfclToolbox(ToolboxConfig()))
+    assert judged(found, task, trace)["bfcl"].passed
+    result = result_of(entry, trace, "fc")
+    assert [len(turn) for turn in result] == [2]
+
+
 def test_withheld_functions_come_with_their_turn() -> None:
     found = benchmark(categories=["multi_turn_miss_func"], per_category=1)
     (task,) = found.tasks()
@@ -153,7 +167,6 @@ def test_withheld_functions_come_with_their_turn() -> None:
     ("options", "said"),
     [
         ({"categories": ["agentic"]}, "needs web search or a memory backend"),
-        ({"categories": ["multi_turn"], "mode": "prompting"}, "mode fc only"),
         ({"categories": ["format_sensitivity"]}, "needs mode prompting"),
         ({"categories": ["simple_pyton"]}, "did you mean 'simple_python'"),
         ({"wheel": "no/such.whl"}, "no/such.whl"),

@@ -19,4 +19,4 @@ class TestBuiltInVerifiers(VerifierContract):
 
 
 def test_there_are_verifiers_to_check() -> None:
-    assert len(NAMES) == 11
+    assert len(NAMES) == 12

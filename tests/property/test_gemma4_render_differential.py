@@ -110,7 +110,11 @@ def _schemas() -> SearchStrategy[Any]:
 def _tools() -> SearchStrategy[list[dict[str, Any]]]:
     function = st.fixed_dictionaries(
         {"name": TEXT, "description": TEXT},
-        optional={"parameters": _schemas(), "response": _schemas()},
+        # A schema that is true or false is refused where the tool is read, before any template.
+        optional={
+            "parameters": _schemas().filter(lambda schema: isinstance(schema, dict)),
+            "response": _schemas(),
+        },
     )
     return st.lists(st.fixed_dictionaries({"function": function}), max_size=2)
 

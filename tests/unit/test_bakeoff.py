@@ -165,6 +165,24 @@ def test_errors_are_run_again_only_when_asked_and_stay_on_record(tmp_path: Path)
     assert all('"halt":"error"' in line for line in retried)
 
 
+def test_arms_may_run_one_after_the_other(tmp_path: Path) -> None:
+    two = "  b: {use: counting, concurrency: 2}\nverifiers"
+    folder = run(tmp_path / "together", old="verifiers", new=two)
+    assert parts.Counting.most == 5
+    arms = [trace.arm for trace in folder.traces()]
+    assert arms != sorted(arms)
+    parts.Counting.most = 0
+    parts.Counting.closed.clear()
+    folder = run(tmp_path / "alone", old="verifiers", new=f"{two}: [answered]\ntogether: false #")
+    assert parts.Counting.most == 3
+    arms = [trace.arm for trace in folder.traces()]
+    assert arms == sorted(arms)
+    assert len(arms) == 40
+    (session,) = folder.header["sessions"]
+    assert set(session["fidelity"]) == {"a", "b"}
+    assert len(parts.Counting.closed) >= 2
+
+
 def test_an_arm_may_be_a_bare_name(tmp_path: Path) -> None:
     folder = run(tmp_path, old="{use: counting, concurrency: 3}", new="counting")
     assert summarize(folder)["a"].episodes == 20

@@ -6,6 +6,7 @@ import random
 from fractions import Fraction
 from math import comb
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,10 +53,27 @@ def test_the_wilson_interval_is_the_framework_s(right: int, more: int) -> None:
     assert ours == pytest.approx(callsmith.wilson_interval(right, right + more), abs=1e-12)
 
 
-def test_the_same_input_gives_the_same_intervals() -> None:
-    rows = {name: verdicts(name, 70, 100) for name in ("multiple", "live_simple", *MULTI_TURN)}
-    assert group_intervals(rows, SIZES) == group_intervals(rows, SIZES)
-    assert group_intervals(rows, SIZES) != group_intervals(rows, SIZES, seed=1)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9])
+def test_the_interval_is_that_of_a_great_many_draws(share: float) -> None:
+    chance = random.Random(int(100 * share))
+    names = ("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple", *MULTI_TURN)
+    rows = {
+        name: {f"{name}_{n}": chance.random() < share for n in range(SIZES[name])} for name in names
+    }
+    found = group_intervals(rows, SIZES)
+    generator = numpy.random.default_rng(3)
+    live = numpy.concatenate([list(rows[name].values()) for name in names[:4]])
+    scenarios = numpy.mean([list(rows[name].values()) for name in MULTI_TURN], axis=0)
+    # Entries of a category are drawn from that category; scenarios with their four variants.
+    parts = [numpy.array(list(rows[name].values())) for name in names[:4]]
+    drawn = {
+        "live": sum(generator.binomial(len(p), p.mean(), 40_000) for p in parts) / len(live),
+        "multi_turn": generator.choice(scenarios, (40_000, 200)).mean(axis=1),
+    }
+    for name, draws in drawn.items():
+        low, high = numpy.quantile(draws, (0.025, 0.975))
+        assert found[name].low == pytest.approx(low, abs=0.0025)
+        assert found[name].high == pytest.approx(high, abs=0.0025)
 
 
 def test_an_entry_weighted_mean_is_as_sure_as_its_entries_together() -> None:
@@ -94,7 +112,7 @@ def test_the_bootstrap_covers_the_truth() -> None:
             }
             for name in MULTI_TURN
         }
-        interval = group_intervals(rows, SIZES, draws=1000)["multi_turn"]
+        interval = group_intervals(rows, SIZES)["multi_turn"]
         covered += interval.low <= 0.6 <= interval.high
     assert covered >= 182  # 95 % of 200 less two standard deviations and a bit
 

@@ -214,6 +214,33 @@ def test_few_remembered_answers_give_the_same_verdicts() -> None:
             assert verdict(small, [[[f"create_ticket(title={n + 1})"]]], entry) == STATE
 
 
+def test_an_answer_that_serves_two_entries_is_carried_out_as_for_each_alone() -> None:
+    # Entries of miss_func and miss_param are those of base with turns without calls put in.
+    classes = ("TicketAPI", "TravelAPI")
+    calls = [["create_ticket(title='a')"], ["draw()"], ["titles()", "draw()"]]
+    base = SmallEntry(calls, classes)
+    later = SmallEntry([calls[0], [], *calls[1:], []], classes, id="multi_turn_miss_func_0")
+    first = SmallEntry([[], *calls], classes, id="multi_turn_miss_param_0")
+    other = SmallEntry(calls, classes, {"TravelAPI": {"random_seed": 3}}, id="multi_turn_base_1")
+    moved = SmallEntry([calls[0] + calls[1], calls[2]], classes, id="multi_turn_base_2")
+    said = {
+        "right": calls,
+        "again": [calls[0], calls[1] + calls[1], calls[2]],
+        "wrong": [["create_ticket(title='b')"], *calls[1:]],
+        "names": [["create_ticket(title='draw()')"], *calls[1:]],
+        "less": [calls[0], ["titles()"], calls[2]],
+    }
+    together = MultiTurnChecker(SmallApis())
+    for entry in (base, later, first, other, moved, base, later):
+        assert together.answer_results(entry) == MultiTurnChecker(SmallApis()).answer_results(entry)
+        for turns in said.values():
+            due = iter(turns)
+            steps = [[next(due, ["titles()"])] if wanted else [] for wanted in entry.ground_truth]
+            alone = MultiTurnChecker(SmallApis()).check(entry, steps)
+            assert together.check(entry, steps) == alone
+    assert together.answer_results(other) != together.answer_results(base)
+
+
 def test_an_unknown_class_is_named() -> None:
     with pytest.raises(CallsmithError, match="no simulated API Toaster; there are Gorilla"):
         MultiTurnChecker(SmallApis()).check(SmallEntry([["f()"]], ("Toaster",)), [[["f()"]]])

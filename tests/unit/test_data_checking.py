@@ -89,7 +89,10 @@ def test_a_row_is_a_task_for_the_verifiers() -> None:
     assert task.target == {
         "calls": [{"name": "get_weather", "arguments": {"city": "Oslo", "days": 3}}]
     }
-    assert row_to_task(row(calls=(), answer="No.")).target == {"answer_only": True}
+    answer = row_to_task(row(calls=(), answer="No."))
+    assert answer.target == {"answer_only": True, "answer": "No."}
+    both = row_to_task(row(answer="One moment."))
+    assert both.target == {**task.target, "answer": "One moment."}
 
 
 def test_unreadable_records_are_rejected_with_what_they_were() -> None:

@@ -18,7 +18,9 @@ import yaml
 
 from callsmith import load, plan_bakeoff
 from callsmith.cli.main import cli
-from callsmith.config import parse_run_file
+from callsmith.config import BakeoffFile
+from callsmith.pipeline import plan_pipeline
+from callsmith.pipeline.frames import parse_any_run_file
 from fixtures.markdown import ROOT, Block, anchors, blocks, links, pages
 
 PAGES = pages()
@@ -150,13 +152,22 @@ def test_run_files_are_valid(page: Path) -> None:
         data = yaml.safe_load(block.text)
         if "kind" not in data:
             data = laid_over(yaml.safe_load(BASE), data)
-        frame = parse_run_file(yaml.safe_dump(data), source=where(page, block))
-        if not block.file:  # a tutorial's own plugins are not installed here; it runs elsewhere
+        frame = parse_any_run_file(yaml.safe_dump(data), source=where(page, block))
+        if block.file:  # a tutorial's own plugins are not installed here; it runs elsewhere
+            continue
+        if isinstance(frame, BakeoffFile):
             plan_bakeoff(frame, catalog)
+        else:
+            plan_pipeline(frame, catalog)
 
 
 def laid_over(base: dict[str, Any], fragment: dict[str, Any]) -> dict[str, Any]:
-    """The base with the fragment's keys; a benchmark takes the place of the tasks."""
+    """The base with the fragment's keys; a benchmark takes the place of the tasks.
+
+    Steps are those of a pipeline without anything else.
+    """
+    if "steps" in fragment and isinstance(fragment["steps"], dict):
+        return {"kind": "pipeline", "name": "base", **fragment}
     if "eval" in fragment:
         base.pop("tasks")
     return base | fragment

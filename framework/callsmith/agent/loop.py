@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from callsmith.errors import ArmError, ArmTimeoutError, CallsmithError, ToolError
-from callsmith.protocols import ChatArm, Toolbox, ToolSession
+from callsmith.protocols import ChatArm, TextToolSession, Toolbox, ToolSession
 from callsmith.types import (
     Halt,
     JsonValue,
@@ -47,6 +48,10 @@ async def run_episode(
     are seconds for one request and one tool call. An unknown tool, arguments that are not an
     object, or a tool that fails is answered with an error result for that call, and the episode
     goes on. Without a toolbox the first calls end the episode (halt `calls`).
+
+    Where the toolbox gives a `TextToolSession`, the calls are those that it reads out of the text.
+    What is sent next is the text as it is and the message that the session makes of the results;
+    a cut reply without such calls is an answer, and ends the episode (halt `cut`) only as the last.
     """
     began = time.perf_counter()
     tools = task.tools or (tuple(toolbox.tools()) if toolbox else ())
@@ -55,7 +60,7 @@ async def run_episode(
     turns: list[Turn] = []
     halt: Halt = "step_budget"
     error: str | None = None
-    session: ToolSession | None = None
+    session: ToolSession | TextToolSession | None = None
     try:
         session = toolbox.session(task) if toolbox else None
     except Exception as problem:  # a stranger's toolbox may raise anything
@@ -76,27 +81,36 @@ async def run_episode(
             turns.append(Turn(sent=sent, error=error, seconds=seconds))
             break
         seconds = time.perf_counter() - asked
-        results: tuple[ToolResult, ...] = ()
         cut = reply.completion is not None and reply.completion.stop_reason == "length"
-        if reply.calls and session is not None and not cut:
-            answers = [await _answer(session, call, tools, tool_timeout) for call in reply.calls]
-            results = tuple(answers)
+        results: tuple[ToolResult, ...] = ()
+        if isinstance(session, TextToolSession):
+            try:
+                reply, results, following = await _by_text(session, reply, step, tool_timeout)
+            except Exception as problem:  # a stranger's session may raise, or return, anything
+                halt, error = "error", f"toolbox: {_describe(problem)}"
+                turns.append(Turn(sent=sent, reply=reply, error=error, seconds=seconds))
+                break
+        else:
+            if session is not None and not cut:
+                answers = [await _answer(session, c, tools, tool_timeout) for c in reply.calls]
+                results = tuple(answers)
+            following = _continuation(reply, results)
         turns.append(Turn(sent=sent, reply=reply, results=results, seconds=seconds))
-        if cut:
+        if cut and not isinstance(session, TextToolSession):
             halt = "cut"
             break
         step += 1
         if reply.calls and session is None:
             halt = "calls"
             break
-        sent = _continuation(reply, results)
-        if not reply.calls:
+        sent = following
+        if not results:
             if not follow_ups:
-                halt = "answered"
+                halt = "cut" if cut else "answered"
                 break
-            following = follow_ups.pop(0)
-            sent += following.messages
-            tools = tools if following.tools is None else following.tools
+            question = follow_ups.pop(0)
+            sent += question.messages
+            tools = tools if question.tools is None else question.tools
             last = step + steps
         conversation += sent
     return Trace(
@@ -134,27 +148,56 @@ def _with_ids(reply: Reply, step: int) -> Reply:
 async def _answer(
     session: ToolSession, call: ToolCall, tools: tuple[ToolSpec, ...], timeout: float | None
 ) -> ToolResult:
-    def failed(text: str) -> ToolResult:
-        return ToolResult(call_id=call.id or "", name=call.name, content=text, error=True)
-
     known = [tool.name for tool in tools]
     if call.name not in known:
         # The model's own text is not repeated: a correction is built from the schema alone.
-        return failed(f"error: there is no such tool; the tools are: {', '.join(known) or 'none'}")
-    if not isinstance(call.arguments, Mapping):
-        return failed("error: the arguments must be an object of named parameters")
+        return _failed(
+            call, f"error: there is no such tool; the tools are: {', '.join(known) or 'none'}"
+        )
+    arguments = call.arguments
+    if not isinstance(arguments, Mapping):
+        return _failed(call, "error: the arguments must be an object of named parameters")
+    return await _carry_out(call, lambda: session.call(call.name, arguments), timeout)
+
+
+async def _carry_out(
+    call: ToolCall, run: Callable[[], Awaitable[JsonValue]], timeout: float | None
+) -> ToolResult:
     limit = asyncio.timeout(timeout)
     try:
         async with limit:
-            content = await session.call(call.name, call.arguments)
+            content = await run()
         json.dumps(content)
     except ToolError as error:
-        return failed(f"error: {error}")
+        return _failed(call, f"error: {error}")
     except Exception as error:  # a stranger's tool may raise anything
         if limit.expired():
-            return failed(f"error: the tool did not finish within {timeout} s")
-        return failed(f"error: the tool failed: {_describe(error)}")
+            return _failed(call, f"error: the tool did not finish within {timeout} s")
+        return _failed(call, f"error: the tool failed: {_describe(error)}")
     return ToolResult(call_id=call.id or "", name=call.name, content=content)
+
+
+def _failed(call: ToolCall, text: str) -> ToolResult:
+    return ToolResult(call_id=call.id or "", name=call.name, content=text, error=True)
+
+
+async def _by_text(
+    session: TextToolSession, reply: Reply, step: int, timeout: float | None
+) -> tuple[Reply, tuple[ToolResult, ...], tuple[Message, ...]]:
+    """The reply with the calls of its text, their results, and what is sent next.
+
+    Raises whatever the session does, except from a call. A reply whose text holds no calls stays
+    as it is, with what the arm found in it.
+    """
+    read = session.read_calls(reply)
+    said = Message(role="assistant", content=reply.content, reasoning=reply.reasoning or None)
+    if not read:
+        return reply, (), (said,)
+    reply = _with_ids(replace(reply, calls=tuple(read)), step)
+    results = tuple(
+        [await _carry_out(call, partial(session.run_call, call), timeout) for call in reply.calls]
+    )
+    return reply, results, (said, session.tell_results(reply.calls, results))
 
 
 def _continuation(reply: Reply, results: tuple[ToolResult, ...]) -> tuple[Message, ...]:

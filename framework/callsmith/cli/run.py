@@ -14,8 +14,9 @@ import click
 
 from callsmith.catalog import load
 from callsmith.cli.show import print_rows, print_table
-from callsmith.config import read_run_file
+from callsmith.config import BakeoffFile
 from callsmith.errors import ConfigError
+from callsmith.pipeline import PipelinePlan, plan_pipeline, read_any_run_file
 from callsmith.runs import Progress, benchmark_rows, run_bakeoff, summarize
 from callsmith.runs.store import digest
 from callsmith.wiring import Plan, plan_bakeoff
@@ -23,11 +24,13 @@ from callsmith.wiring import Plan, plan_bakeoff
 RUN_FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
-def read_plan(file: Path) -> Plan:
+def read_plan(file: Path) -> Plan | PipelinePlan:
     """Reads and resolves a run file; what is wrong with it is said with the file's name."""
-    frame = read_run_file(file)
+    frame = read_any_run_file(file)
     try:
-        return plan_bakeoff(frame, load())
+        if isinstance(frame, BakeoffFile):
+            return plan_bakeoff(frame, load())
+        return plan_pipeline(frame, load())
     except ConfigError as error:
         error.path = f"{file}: {error.path}"
         raise
@@ -38,20 +41,48 @@ def read_plan(file: Path) -> Plan:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The run folder [default: runs/NAME-DIGEST, the same for the same run file].",
+    help="The run folder [default: runs/NAME-DIGEST, the same for the same run file; "
+    "runs/NAME for a pipeline].",
 )
+@click.option("--only", metavar="STEP", help="Only this step of a pipeline.")
+@click.option("--until", metavar="STEP", help="This step of a pipeline, and what it needs.")
 @click.option(
     "--retry-errors", is_flag=True, help="Run the episodes again that ended with an error."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
-def run(file: Path, out: Path | None, retry_errors: bool, as_json: bool, quiet: bool) -> None:
+def run(
+    file: Path,
+    out: Path | None,
+    only: str | None,
+    until: str | None,
+    retry_errors: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Run FILE, or finish it if it was stopped before.
 
     Every episode is in the run folder as soon as it is done: starting the same run again does
-    what is missing and nothing twice.
+    what is missing and nothing twice. Steps of a pipeline are run again when their inputs changed.
     """
     plan = read_plan(file)
+    if isinstance(plan, PipelinePlan):
+        from callsmith.cli.pipeline import run_and_show
+
+        run_and_show(
+            plan,
+            out or Path("runs") / plan.frame.name,
+            only=only or "",
+            until=until or "",
+            retry_errors=retry_errors,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
+    if only or until:
+        raise ConfigError(
+            "--only and --until are for pipelines, and it is a bake-off", path=str(file)
+        )
     folder = out or Path("runs") / f"{plan.frame.name}-{digest(plan.describe())[:8]}"
     with ProgressLine(quiet=quiet) as progress:
         try:
@@ -88,14 +119,18 @@ def check(file: Path, as_json: bool) -> None:
     plan = read_plan(file)
     if as_json:
         click.echo(json.dumps(plan.describe(), indent=2))
-        return
-    _describe(file, plan)
+    elif isinstance(plan, PipelinePlan):
+        from callsmith.cli.pipeline import describe_pipeline
+
+        describe_pipeline(file, plan)
+    else:
+        _describe(file, plan)
 
 
 def _describe(file: Path, plan: Plan) -> None:
     click.echo(f"{file}: ok")
     for arm in plan.arms:
-        through = f" through {arm.template.offer.full_name}" if arm.template else ""
+        through = f" through {arm.template.names}" if arm.template else ""
         click.echo(f"  arm {arm.name}: {arm.engine.offer.full_name}{through}")
     click.echo(f"  tasks: {plan.source.offer.full_name}")
     names = ", ".join(name for name, _ in plan.verifiers)

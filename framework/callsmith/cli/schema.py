@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import click
+import pydantic
 
 from callsmith.catalog import Catalog, load
 from callsmith.component import Kind
 from callsmith.config import BakeoffFile
 from callsmith.errors import ConfigError
+from callsmith.pipeline.checkpoints import FILLED
+from callsmith.pipeline.frames import KINDS, PipelineFile
 
 PLACES: dict[str, tuple[Kind, ...]] = {
     "tasks": ("taskset",),
@@ -19,6 +22,13 @@ PLACES: dict[str, tuple[Kind, ...]] = {
     "verifiers": ("verifier",),
 }
 """Keys of a bakeoff that hold references, and the kinds they refer to."""
+
+TRAIN_PLACES: dict[str, tuple[Kind, ...]] = {
+    "tasks": ("taskset",),
+    "dev": ("taskset",),
+    "verifiers": ("verifier",),
+}
+"""The same of a train step."""
 
 
 @click.command()
@@ -32,28 +42,88 @@ def schema() -> None:
 
 
 def run_file_schema(catalog: Catalog) -> dict[str, Any]:
-    """The schema of a bakeoff file; names and options are those of the catalog."""
-    found = BakeoffFile.model_json_schema()
-    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    found["title"] = "Callsmith run file"
-    definitions: dict[str, Any] = found.setdefault("$defs", {})
-    properties = found["properties"]
-    arms = properties["arms"]
-    bare = {"type": "string", "enum": _names(catalog, ("arm",))}
-    arms["patternProperties"] = {
-        pattern: {"anyOf": [bare, frame]} for pattern, frame in arms["patternProperties"].items()
+    """The schema of run files of all kinds; names and options are those of the catalog."""
+    found = pydantic.TypeAdapter(BakeoffFile | PipelineFile).json_schema()
+    definitions: dict[str, Any] = found["$defs"]
+    template = _template(catalog, definitions)
+    for frame, arm in (("BakeoffFile", "ArmFrame"), ("ScoreFrame", "ScoreArmFrame")):
+        properties = definitions[frame]["properties"]
+        arms = properties["arms"]
+        bare = {"type": "string", "enum": _names(catalog, ("arm",))}
+        arms["patternProperties"] = {
+            pattern: {"anyOf": [bare, item]} for pattern, item in arms["patternProperties"].items()
+        }
+        arms["additionalProperties"] = False
+        _put_references(properties, PLACES, catalog, definitions)
+        _put_component(definitions[arm], "arm", template, catalog, definitions)
+    _leave_open(definitions["ScoreArmFrame"], definitions)
+    train = definitions["TrainFrame"]
+    _put_references(train["properties"], TRAIN_PLACES, catalog, definitions)
+    _put_component(train, "trainer", template, catalog, definitions)
+    step = definitions["StepFrame"]
+    trainers = {"type": "string", "enum": _names(catalog, ("trainer",))}
+    step["properties"]["train"] = {"anyOf": [trainers, {"$ref": "#/$defs/TrainFrame"}]}
+    step["properties"]["score"] = {"$ref": "#/$defs/ScoreFrame"}
+    step["oneOf"] = [{"required": ["train"]}, {"required": ["score"]}]
+    definitions["PipelineFile"]["properties"]["template"] = template
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Callsmith run file",
+        "type": "object",
+        "properties": {"kind": {"enum": list(KINDS)}},
+        "required": ["kind"],
+        "if": {"properties": {"kind": {"const": "pipeline"}}},
+        "then": {"$ref": "#/$defs/PipelineFile"},
+        "else": {"$ref": "#/$defs/BakeoffFile"},
+        "$defs": definitions,
     }
-    arms["additionalProperties"] = False
-    for key, kinds in PLACES.items():
+
+
+def _put_references(
+    properties: dict[str, Any],
+    places: dict[str, tuple[Kind, ...]],
+    catalog: Catalog,
+    definitions: dict[str, Any],
+) -> None:
+    """Where a frame holds references: the names and options of what may stand there."""
+    for key, kinds in places.items():
         reference = _reference(catalog, kinds, definitions)
         if key == "verifiers":
             properties[key]["items"] = reference
         else:
             properties[key] = {**reference, "description": properties[key].get("description", "")}
-    arm = definitions["ArmFrame"]
-    arm["properties"]["template"] = _reference(catalog, ("template",), definitions)
-    arm["properties"]["use"]["enum"] = _names(catalog, ("arm",))
-    arm["allOf"] = _options(catalog, ("arm",), definitions) or [{}]
+
+
+def _put_component(
+    frame: dict[str, Any],
+    kind: Kind,
+    template: dict[str, Any],
+    catalog: Catalog,
+    definitions: dict[str, Any],
+) -> None:
+    """A frame that is itself a reference to a component, and has a template."""
+    frame["properties"]["template"] = template
+    frame["properties"]["use"]["enum"] = _names(catalog, (kind,))
+    frame["allOf"] = _options(catalog, (kind,), definitions) or [{}]
+
+
+def _leave_open(arm: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Requires no option of an arm that a checkpoint can give it."""
+    for rule in arm["allOf"]:
+        options = rule.get("then", {}).get("properties", {}).get("options", {})
+        name = options.get("$ref", "").rpartition("/")[2]
+        required = set(definitions.get(name, {}).get("required", ()))
+        if required & {"model", *FILLED}:
+            left = sorted(required - {"model", *FILLED})
+            definitions[f"{name}.checkpoint"] = {**definitions[name], "required": left}
+            rule["then"] = {"properties": {"options": {"$ref": f"#/$defs/{name}.checkpoint"}}}
+
+
+def _template(catalog: Catalog, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A template by name, with its options and another one's parser."""
+    parser = _reference(catalog, ("template",), definitions)
+    found = _reference(catalog, ("template",), definitions)
+    found["anyOf"][1]["properties"]["parser"] = parser
     return found
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from callsmith.codec import to_json
 from callsmith.errors import StoreError
+from callsmith.pipeline.folder import PipelineFolder
 from callsmith.runs import RunFolder, fidelity_rows, summarize, wilson_interval
 from callsmith.runs.summary import ArmSummary
 from callsmith.types import JsonValue, Trace, Verdict
@@ -35,7 +36,17 @@ def make_console() -> Console:
 @click.option("--failed", is_flag=True, help="One line for each episode that failed a verifier.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def show(folder: Path, task: str | None, arm: str | None, failed: bool, as_json: bool) -> None:
-    """Show the run in FOLDER."""
+    """Show the run in FOLDER: of a bake-off, a pipeline, or a pipeline's score step."""
+    pipeline = PipelineFolder(folder)
+    if pipeline.exists():
+        from callsmith.cli.pipeline import show_pipeline
+
+        if task is not None or arm is not None or failed:
+            raise StoreError(
+                f"{folder} is a pipeline; show one of its score steps in {folder}/steps"
+            )
+        show_pipeline(pipeline, as_json=as_json)
+        return
     run = RunFolder(folder)
     header = run.header
     if arm is not None and arm not in header["config"]["arms"]:

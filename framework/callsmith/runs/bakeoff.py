@@ -10,7 +10,7 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -54,7 +54,7 @@ async def run_bakeoff(
     """
     tasks, verifiers = plan.build_tasks()
     toolboxes = plan.build_toolboxes(tasks)
-    tasks = tuple(_with_tools(task, toolboxes.get(task.toolbox or "")) for task in tasks)
+    tasks = tuple(with_tools(task, toolboxes.get(task.toolbox or "")) for task in tasks)
     folder = RunFolder(path)
     arms: dict[str, ChatArm] = {}
     try:
@@ -65,21 +65,27 @@ async def run_bakeoff(
                 raise error.at(f"arms.{arm.name}") from None
         with folder.writing() as writer:
             header = _open_header(plan, folder, tasks)
-            fidelity = await asyncio.gather(
-                *(_probe(arms[arm.name], arm.timeout) for arm in plan.arms)
-            )
-            header["sessions"].append(_session(plan, dict(zip(arms, fidelity, strict=True))))
+            fidelity: dict[str, Any] = {}
+            header["sessions"].append(_session(plan, fidelity))
             folder.write_header(header)
             if retry_errors:
                 writer.take_out_errors()
-            await _run_missing(plan, writer, arms, tasks, verifiers, toolboxes, progress)
+            together = plan.frame.together
+            for group in [plan.arms] if together else [(arm,) for arm in plan.arms]:
+                probes = [_probe(arms[arm.name], arm.timeout) for arm in group]
+                found = await asyncio.gather(*probes)
+                fidelity.update({arm.name: item for arm, item in zip(group, found, strict=True)})
+                folder.write_header(header)
+                await _run_missing(plan, group, writer, arms, tasks, verifiers, toolboxes, progress)
+                if not together:
+                    await arms[group[0].name].aclose()
     finally:
         for chat in arms.values():
             await chat.aclose()
     return folder
 
 
-def _with_tools(task: Task, toolbox: Toolbox | None) -> Task:
+def with_tools(task: Task, toolbox: Toolbox | None) -> Task:
     """The task with its toolbox's tools if it lists none, so that verifiers know them too."""
     if task.tools or toolbox is None:
         return task
@@ -107,7 +113,7 @@ def _open_header(plan: Plan, folder: RunFolder, tasks: tuple[Task, ...]) -> dict
         }
     header = folder.header
     if header["digest"] != digest(identity):
-        where = _first_difference(header["config"], config)
+        where = first_difference(header["config"], config)
         raise StoreError(
             f"{folder.path} holds another run ({where or 'its tasks changed'}); "
             "name another folder with --out"
@@ -115,13 +121,16 @@ def _open_header(plan: Plan, folder: RunFolder, tasks: tuple[Task, ...]) -> dict
     return header
 
 
-def _first_difference(old: Any, new: Any, path: str = "") -> str:
+def first_difference(
+    old: Any, new: Any, path: str = "", words: tuple[str, str] = ("there", "here")
+) -> str:
+    """Where two configurations differ first, with both values; "" where they do not."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(k for k in new if k not in old)]:
             place = f"{path}.{key}" if path else str(key)
             if key not in old or key not in new:
                 return f"{place} is in only one of them"
-            found = _first_difference(old[key], new[key], place)
+            found = first_difference(old[key], new[key], place, words)
             if found:
                 return found
         return ""
@@ -129,7 +138,7 @@ def _first_difference(old: Any, new: Any, path: str = "") -> str:
         same = list(old) == list(new)
     else:
         same = old == new
-    return "" if same else f"{path}: {old!r:.60} there, {new!r:.60} here"
+    return "" if same else f"{path}: {old!r:.60} {words[0]}, {new!r:.60} {words[1]}"
 
 
 def _session(plan: Plan, fidelity: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +169,7 @@ async def _probe(arm: ChatArm, timeout: float) -> Any:
 
 async def _run_missing(
     plan: Plan,
+    group: Sequence[ArmPlan],
     writer: RunWriter,
     arms: Mapping[str, ChatArm],
     tasks: tuple[Task, ...],
@@ -228,13 +238,13 @@ async def _run_missing(
             for task, sample in missing:
                 await episode(arm, task, sample)
 
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as workers:
             for _ in range(arm.concurrency):
-                group.create_task(worker())
+                workers.create_task(worker())
 
-    async with asyncio.TaskGroup() as group:
-        for arm in plan.arms:
-            group.create_task(work(arm))
+    async with asyncio.TaskGroup() as running:
+        for arm in group:
+            running.create_task(work(arm))
 
 
 def judge(verifiers: Mapping[str, Verifier], task: Task, trace: Trace) -> tuple[Verdict, ...]:

@@ -63,7 +63,7 @@ def fidelity_rows(header: Mapping[str, Any]) -> tuple[FidelityRow, ...]:
 def _differing_options(arms: Mapping[str, Mapping[str, Any]]) -> list[FidelityRow]:
     """Options that several arms have and that are not equal in all of them."""
     rows = []
-    for part in ("options", "template_options"):
+    for part in ("options", "template_options", "parser_options"):
         given = [arm.get(part) or {} for arm in arms.values()]
         for name in dict.fromkeys(name for options in given for name in options):
             values = [_text(options[name]) if name in options else None for options in given]

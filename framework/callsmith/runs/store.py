@@ -34,6 +34,16 @@ def digest(data: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def replace_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a JSON file so that it is there as a whole or as it was, whatever happens."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
 class RunFolder:
     """A run folder, for reading; `writing` opens it for one run."""
 
@@ -59,7 +69,7 @@ class RunFolder:
 
     def traces(self) -> Iterator[Trace]:
         """All finished episodes, in the order in which they finished."""
-        for number, data in _lines(self.path / "traces.jsonl"):
+        for number, data in lines_of(self.path / "traces.jsonl"):
             try:
                 yield from_json(data, Trace)
             except ConfigError as error:
@@ -69,7 +79,7 @@ class RunFolder:
         """The verdicts of every judged episode."""
         found: dict[Key, tuple[Verdict, ...]] = {}
         file = self.path / "verdicts.jsonl"
-        for number, data in _lines(file):
+        for number, data in lines_of(file):
             try:
                 key = (str(data["arm"]), str(data["task"]), int(data["sample"]))
                 found[key] = tuple(from_json(item, Verdict) for item in data["verdicts"])
@@ -79,13 +89,7 @@ class RunFolder:
 
     def write_header(self, header: Mapping[str, Any]) -> None:
         """Replaces `run.json` atomically."""
-        text = json.dumps({"format": FORMAT, **header}, indent=2, ensure_ascii=False)
-        part = self.path / "run.json.part"
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path / "run.json")
+        replace_json(self.path / "run.json", {"format": FORMAT, **header})
 
     def writing(self) -> RunWriter:
         """Opens the folder for a run, created if need be. Use as a context manager."""
@@ -107,7 +111,7 @@ class RunWriter:
             self._lock = filelock.FileLock(path / "lock", timeout=0)
             self._lock.acquire()
             for name in ("traces.jsonl", "verdicts.jsonl"):
-                _cut_torn_line(path / name)
+                cut_torn_line(path / name)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                 self._files[name] = os.open(path / name, flags, 0o644)
         except filelock.Timeout:
@@ -157,7 +161,7 @@ class RunWriter:
             path = self.folder.path / name
             kept = [
                 json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-                for _, row in _lines(path)
+                for _, row in lines_of(path)
                 if (row["arm"], row["task"], row["sample"]) not in keys
             ]
             part = path.with_suffix(".part")
@@ -179,7 +183,7 @@ class RunWriter:
         os.fsync(file)
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """Cuts off what follows the last line break: a record whose writer was killed."""
     if not path.exists():
         return
@@ -199,7 +203,7 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(keep)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def lines_of(path: Path) -> Iterator[tuple[int, Any]]:
     """(line number, JSON) of every whole line; a torn last line is left out."""
     if not path.exists():
         return

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from callsmith.codec import dumps
-from callsmith.control_text import ControlTextPolicy
 from callsmith.errors import ControlTextError, RenderError
+from callsmith.prompts.control_text import ControlTextPolicy
 from callsmith.protocols import Template
 from callsmith.testing import strategies
 from callsmith.types import (

@@ -6,8 +6,8 @@ and the beginning of the next cannot be seen here; each text is checked by itsel
 
 from __future__ import annotations
 
-from callsmith.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
 from callsmith.errors import ControlTextError
+from callsmith.prompts.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
 from callsmith.types import JsonValue
 
 

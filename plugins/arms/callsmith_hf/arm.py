@@ -15,6 +15,7 @@ from callsmith import (
     Fidelity,
     Prompt,
     PromptTooLongError,
+    RenderError,
     Sampling,
 )
 from callsmith_hf import generation, library
@@ -65,7 +66,7 @@ class HfArm:
         """Pieces of text as they come, then the whole completion."""
         _check_sampling(sampling)
         loaded = await self._worker.model()
-        ids = await asyncio.to_thread(loaded.tokens.encode, prompt)
+        ids = await asyncio.to_thread(_encode, loaded, prompt)
         if len(ids) + sampling.max_tokens > loaded.context:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens and max_tokens is {sampling.max_tokens}, "
@@ -113,6 +114,15 @@ class HfArm:
         """Gives the model back; requests that are under way fail."""
         await self._worker.close()
         library.release()
+
+
+def _encode(loaded: Loaded, prompt: Prompt) -> list[int]:
+    if not prompt.text:
+        raise ArmError("the prompt is empty; there is nothing to go on from")
+    try:
+        return loaded.tokens.encode(prompt)
+    except RenderError as error:
+        raise ArmError(str(error)) from None
 
 
 def _check_sampling(sampling: Sampling) -> None:

@@ -31,6 +31,12 @@ class HfConfig(BaseModel):
         "local cache",
     )
     revision: str = Field(default="", description="branch, tag or commit of a model from the hub")
+    register_: str = Field(
+        default="",
+        alias="register",
+        description="an installed Python module to import before the model is loaded, which "
+        "registers an architecture of its own with transformers",
+    )
     offline: bool = Field(
         default=True, description="false: a model that is not in the local cache is downloaded"
     )
@@ -91,3 +97,8 @@ class HfConfig(BaseModel):
         description="tokens that content must not form although the tokenizer does not call them "
         "special, such as <tool_call> of Qwen 3",
     )
+
+    @property
+    def module(self) -> str:
+        """The module of the option `register`; the field's name would hide a method of classes."""
+        return self.register_

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import transformers
 from huggingface_hub import snapshot_download
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
-from callsmith import ArmError, CallsmithError, ConfigError
+from callsmith import ArmError, CallsmithError, ConfigError, PromptTokens
 from callsmith_hf.adapters import apply_adapter
 from callsmith_hf.checkpoint import (
     TOKENIZER,
@@ -26,9 +28,11 @@ from callsmith_hf.checkpoint import (
 from callsmith_hf.config import HfConfig
 from callsmith_hf.failures import is_memory, one_line, out_of_memory
 from callsmith_hf.generation import Network
-from callsmith_hf.tokens import Tokens, read_tokens
 
 GIB = 1 << 30
+_LOADING = threading.Lock()
+"""transformers changes settings of the whole process while it loads: two arms that load at once
+would each miss weights of their models."""
 NEEDED = ("*.json", "*.safetensors", "*.model")
 """The files of a model in the hub that are downloaded when `offline` is off."""
 TURN_ENDS = {"gemma4": ("<turn|>", "<|tool_response>")}
@@ -46,7 +50,7 @@ class Loaded:
 
     network: Network
     folder: Path
-    tokens: Tokens
+    tokens: PromptTokens
     ends: frozenset[int]
     context: int
     quantization: str
@@ -74,16 +78,18 @@ def load(config: HfConfig) -> Loaded:
     Raises `ConfigError` for folders and options that do not fit each other, `ArmError` for
     memory that does not suffice.
     """
+    _register(config)
     folder = _folder(config)
     check_folder(folder, "path" if config.path else "model")
-    tokens = read_tokens(folder / TOKENIZER, config.control_tokens)
+    tokens = PromptTokens.read(folder / TOKENIZER, config.control_tokens)
     device = _device(config.device)
     _limit(config, folder, device)
     failure = ""
     try:
-        model = _model(config, folder, device)
-        if config.adapter:
-            model = apply_adapter(model, Path(config.adapter).expanduser())
+        with _LOADING:
+            model = _model(config, folder, device)
+            if config.adapter:
+                model = apply_adapter(model, Path(config.adapter).expanduser())
     except CallsmithError:
         raise
     except Exception as error:
@@ -100,6 +106,20 @@ def release() -> None:
     """Gives cached memory of the GPU back."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _register(config: HfConfig) -> None:
+    """Imports the module that makes an architecture known."""
+    if not config.module:
+        return
+    try:
+        importlib.import_module(config.module)
+    except ImportError as error:
+        raise ConfigError(
+            f"the module {config.module} cannot be imported ({one_line(error)}); name one that is "
+            "installed here",
+            path="register",
+        ) from error
 
 
 def _folder(config: HfConfig) -> Path:
@@ -209,7 +229,9 @@ def _quantised(config: HfConfig, whole: Any, device: str) -> dict[str, Any]:
     }
 
 
-def _loaded(config: HfConfig, folder: Path, tokens: Tokens, device: str, model: Any) -> Loaded:
+def _loaded(
+    config: HfConfig, folder: Path, tokens: PromptTokens, device: str, model: Any
+) -> Loaded:
     base = model.get_base_model() if config.adapter else model
     text = base.config.get_text_config()
     longest = getattr(text, "max_position_embeddings", None) or config.context_length
@@ -242,7 +264,9 @@ def _loaded(config: HfConfig, folder: Path, tokens: Tokens, device: str, model: 
     )
 
 
-def _ends(config: HfConfig, tokens: Tokens, places: Iterable[Any], kind: str) -> frozenset[int]:
+def _ends(
+    config: HfConfig, tokens: PromptTokens, places: Iterable[Any], kind: str
+) -> frozenset[int]:
     found: set[int] = set(config.stop_token_ids)
     for place in places:
         value = getattr(place, "eos_token_id", None)

@@ -16,7 +16,9 @@ from callsmith import (
     Completion,
     Fidelity,
     Prompt,
+    PromptTokens,
     PromptTooLongError,
+    RenderError,
     Sampling,
 )
 from callsmith_vllm import library
@@ -28,7 +30,6 @@ from callsmith_vllm.failures import one_line, request_failure, start_failure
 from callsmith_vllm.fidelity import describe
 from callsmith_vllm.interface import Engine
 from callsmith_vllm.lifetime import Lifetime
-from callsmith_vllm.tokens import PromptTokens
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,10 @@ class VllmArm:
         if not text:
             raise ArmError("the prompt is empty; there is nothing to go on from")
         if self._tokens is not None:
-            return self._tokens.encode(prompt)
+            try:
+                return self._tokens.encode(prompt)
+            except RenderError as error:
+                raise ArmError(str(error)) from None
         return list(engine.get_tokenizer().encode(text, add_special_tokens=False))
 
     def _check_length(self, engine: Engine, count: int, sampling: Sampling) -> None:

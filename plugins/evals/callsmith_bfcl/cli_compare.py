@@ -10,7 +10,6 @@ import click
 from callsmith import ConfigError
 from callsmith_bfcl.comparison import Comparison, compare_verdicts, comparison_json
 from callsmith_bfcl.folder_report import TITLES, all_problems
-from callsmith_bfcl.intervals import SEED
 from callsmith_bfcl.registry import registry
 from callsmith_bfcl.results import ModelFolder, find_result_files
 from callsmith_bfcl.score_folder import ModelReport, Options, score_models
@@ -27,7 +26,6 @@ _LEVEL = 0.05
 @click.option("--model-b", help="The model of DIR_B, where there are several.")
 @click.option("--strict", is_flag=True, help="Compare the verdicts without official bugs.")
 @click.option("--flips", is_flag=True, help="List the entries that only one of the two got right.")
-@click.option("--seed", default=SEED, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with all entries that flipped.")
 def compare(
     first: Path,
@@ -36,7 +34,6 @@ def compare(
     model_b: str | None,
     strict: bool,
     flips: bool,
-    seed: int,
     as_json: bool,
 ) -> None:
     """Compare the results in DIR_B with those in DIR_A, over the entries that both have.
@@ -53,11 +50,11 @@ def compare(
         {name: item.verdicts for name, item in report.categories.items() if item.verdicts}
         for report in reports
     ]
-    comparison = compare_verdicts(*verdicts, seed=seed)
+    comparison = compare_verdicts(*verdicts)
     if not comparison.categories:
         raise ConfigError(f"{first} and {second} have no entry in common")
     if as_json:
-        names = {"first": reports[0].name, "second": reports[1].name, "seed": seed}
+        names = {"first": reports[0].name, "second": reports[1].name}
         click.echo(json.dumps({**names, **comparison_json(comparison)}, indent=2))
     else:
         click.echo("\n".join(comparison_lines(reports, comparison, flips=flips)))

@@ -22,6 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "callsmith_bfcl.cli_export:export",
         "Write a run folder's answers as an official result folder.",
     ),
+    "questions": (
+        "callsmith_bfcl.cli_questions:questions",
+        "Print every question, to keep them out of training data.",
+    ),
     "parity": (
         "callsmith_bfcl.cli_parity:parity",
         "Replay verdict corpora and print the agreement.",

@@ -61,10 +61,8 @@ class Comparison:
     unpaired_categories: tuple[str, ...]
 
 
-def compare_verdicts(
-    first: Mapping[str, Verdicts], second: Mapping[str, Verdicts], *, seed: int
-) -> Comparison:
-    """The comparison of the verdicts by category of two models. The same input, the same result."""
+def compare_verdicts(first: Mapping[str, Verdicts], second: Mapping[str, Verdicts]) -> Comparison:
+    """The comparison of the verdicts by category of two models."""
     shared: dict[str, tuple[dict[str, bool], dict[str, bool]]] = {}
     for name in CATEGORIES:
         if name not in first or name not in second:
@@ -81,7 +79,7 @@ def compare_verdicts(
     ]
     numbers = [aggregate(side) for side in scores]
     sizes = {name: numbers[0][name].total for name in CATEGORIES}
-    intervals = difference_intervals(firsts, seconds, sizes, seed=seed)
+    intervals = difference_intervals(firsts, seconds, sizes)
     tests = {name: mcnemar(*rows) for name, rows in shared.items()}
     adjusted = dict(zip(tests, holm([test.mid_p for test in tests.values()]), strict=True))
     categories = tuple(

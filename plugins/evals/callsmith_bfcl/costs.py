@@ -26,9 +26,18 @@ class Usage:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Takes the numbers of one result: plain ones, or one list per turn of one per step."""
-        _collect(record.get("latency"), self.seconds)
-        _collect(record.get("input_token_count"), self.input_tokens)
-        _collect(record.get("output_token_count"), self.output_tokens)
+        for name, numbers in (
+            ("latency", self.seconds),
+            ("input_token_count", self.input_tokens),
+            ("output_token_count", self.output_tokens),
+        ):
+            value = record.get(name)
+            kind = type(value)
+            if kind is float or kind is int:
+                if value:
+                    numbers.append(value)
+            elif value:
+                _collect(value, numbers)
 
 
 def _collect(value: Any, numbers: list[float]) -> None:

@@ -211,12 +211,6 @@ def _check_mode(category: str, mode: str) -> None:
         )
     if kind == "format_sensitivity" and mode == "fc":
         raise ConfigError(f"{category} is about prompts: it needs mode prompting", path="mode")
-    if kind == "multi_turn" and mode == "prompting":
-        raise ConfigError(
-            f"{category} runs in mode fc only: in prompting mode the calls stand in the text, and "
-            "text ends an episode here; `callsmith bfcl score` scores such results",
-            path="mode",
-        )
 
 
 def _messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:

@@ -1,15 +1,19 @@
-"""The simulated APIs of multi-turn entries as a toolbox: state of its own for every episode."""
+"""The simulated APIs of multi-turn entries as a toolbox: state of its own for every episode.
+
+A task that declares no tools is one of mode prompting: its calls are read out of the text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsmith import ConfigError, Task, ToolSession, ToolSpec
+from callsmith import ConfigError, Task, TextToolSession, ToolSession, ToolSpec
 from callsmith_bfcl.categories import category_of
 from callsmith_bfcl.config import ToolboxConfig
 from callsmith_bfcl.data import Entry, load_entries
 from callsmith_bfcl.multi_turn import LiveApis
+from callsmith_bfcl.spoken_calls import SpokenCalls
 from callsmith_bfcl.wheel import open_wheel
 
 
@@ -25,7 +29,7 @@ class BfclToolbox:
         """None of its own: every task lists the tools that its entry offers."""
         return ()
 
-    def session(self, task: Task) -> ToolSession:
+    def session(self, task: Task) -> ToolSession | TextToolSession:
         """Fresh state for one episode. Raises `ConfigError` for a task of something else."""
         category = category_of(task.id)
         if category not in self._entries:
@@ -34,4 +38,5 @@ class BfclToolbox:
         entry = self._entries[category].get(task.id)
         if entry is None or not entry.involved_classes:
             raise ConfigError(f"{task.id!r} is no multi-turn entry of BFCL")
-        return self._apis.session(entry)
+        apis = self._apis.session(entry)
+        return apis if task.tools else SpokenCalls(apis)

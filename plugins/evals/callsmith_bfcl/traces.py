@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from callsmith import Trace, Turn
+from callsmith_bfcl.categories import CATEGORIES
 from callsmith_bfcl.data import Entry
 from callsmith_bfcl.scoring import Mode, official_result
 
@@ -20,12 +21,12 @@ def result_of(entry: Entry, trace: Trace, mode: Mode) -> Any:
     said = [turn for turn in trace.turns if turn.reply is not None]
     if not said:
         return FAILED + (trace.error or "the model said nothing")
-    if len(entry.question) == 1:
+    if CATEGORIES[entry.category].kind != "multi_turn":  # three of these have one turn only
         return _step(said[0], mode)
-    turns: list[list[Any]] = []
-    for turn in said:
-        # A question of the user begins a turn; everything else is a further step of it.
-        if not turns or any(message.role == "user" for message in turn.sent):
+    turns: list[list[Any]] = [[]]
+    for before, turn in zip((None, *said), said, strict=False):
+        # A reply without results has answered its question; what follows begins the next turn.
+        if before is not None and not before.results:
             turns.append([])
         turns[-1].append(_step(turn, mode))
     return turns

@@ -24,6 +24,12 @@ def callsmith_verifiers() -> list[Component]:
         _check("names-match", "ladder:NamesMatch", "the gold tools, in any order"),
         _check("calls-match", "gold:CallsMatch", "the gold calls, arguments too", "MatchConfig"),
         _check(
+            "arguments-match",
+            "arguments:ArgumentsMatch",
+            "calls-match with a score for what is partly right, for rewards",
+            "MatchConfig",
+        ),
+        _check(
             "native-wrapper",
             "ladder:NativeWrapper",
             "calls stood in the format's own markers",

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from callsmith import JsonValue, Task, ToolCall, Trace, Verdict
 from callsmith_checks.config import MatchConfig
+from callsmith_checks.pairing import pair_in_any_order, pair_in_order
 from callsmith_checks.verdicts import judged, shorten
 
 
@@ -183,49 +184,3 @@ class CallsMatch:
 
 def _show(call: ToolCall) -> str:
     return f"{call.name}({shorten(call.arguments)})"
-
-
-def pair_in_any_order(fits: Sequence[Sequence[bool]], required: Sequence[bool]) -> dict[int, int]:
-    """A largest matching of gold to calls (augmenting paths): {gold index: call index}.
-
-    The required ones take their calls first; an augmenting path never takes one away again.
-    """
-    holder: dict[int, int] = {}
-
-    def place(gold: int, tried: set[int]) -> bool:
-        for call, fit in enumerate(fits[gold]):
-            if fit and call not in tried:
-                tried.add(call)
-                if call not in holder or place(holder[call], tried):
-                    holder[call] = gold
-                    return True
-        return False
-
-    for gold in sorted(range(len(fits)), key=lambda index: not required[index]):
-        place(gold, set())
-    return {gold: call for call, gold in holder.items()}
-
-
-def pair_in_order(fits: Sequence[Sequence[bool]], required: Sequence[bool]) -> dict[int, int]:
-    """The heaviest common subsequence of gold and calls: {gold index: call index}.
-
-    A required call outweighs all optional ones together.
-    """
-    rows, columns = len(fits), len(fits[0]) if fits else 0
-    weight = [rows + 1 if needed else 1 for needed in required]
-    best = [[0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows - 1, -1, -1):
-        for j in range(columns - 1, -1, -1):
-            skip = max(best[i + 1][j], best[i][j + 1])
-            best[i][j] = max(skip, best[i + 1][j + 1] + weight[i] if fits[i][j] else 0)
-    found: dict[int, int] = {}
-    i = j = 0
-    while i < rows and j < columns:
-        if fits[i][j] and best[i][j] == best[i + 1][j + 1] + weight[i]:
-            found[i] = j
-            i, j = i + 1, j + 1
-        elif best[i + 1][j] >= best[i][j + 1]:
-            i += 1
-        else:
-            j += 1
-    return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from callsmith import Fault, Repair, Task, Trace, Verdict
 from callsmith_checks.config import FaultsConfig, WrapperConfig
-from callsmith_checks.gold import Gold, TargetError, pair_in_any_order, read_gold
+from callsmith_checks.gold import Gold, TargetError, read_gold
+from callsmith_checks.pairing import pair_in_any_order
 from callsmith_checks.verdicts import calls_due, judged, no_calls, shorten
 
 

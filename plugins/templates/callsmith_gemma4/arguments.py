@@ -31,8 +31,11 @@ def render_call(name: str, arguments: JsonValue) -> str:
     return prompt.build().text
 
 
-def write_call(prompt: PromptBuilder, call: ToolCall) -> None:
-    """Adds one call to `prompt`; arguments None stand for no arguments."""
+def write_call(prompt: PromptBuilder, call: ToolCall, *, in_order: bool = False) -> None:
+    """Adds one call to `prompt`; arguments None stand for no arguments.
+
+    With `in_order` the arguments stand as they were given; what is inside of them is sorted.
+    """
     arguments = call.arguments
     prompt.control(CALL_OPEN + "call:")
     prompt.content(call.name)
@@ -50,7 +53,7 @@ def write_call(prompt: PromptBuilder, call: ToolCall) -> None:
             )
         )
     prompt.control("{")
-    _write_members(prompt, arguments, quoted_keys=False, depth=0)
+    _write_members(prompt, arguments, quoted_keys=False, depth=0, in_order=in_order)
     prompt.control("}" + CALL_CLOSE)
 
 
@@ -86,10 +89,18 @@ def write_value(
 
 
 def _write_members(
-    prompt: PromptBuilder, value: Mapping[str, JsonValue], *, quoted_keys: bool, depth: int
+    prompt: PromptBuilder,
+    value: Mapping[str, JsonValue],
+    *,
+    quoted_keys: bool,
+    depth: int,
+    in_order: bool = False,
 ) -> None:
     separator = ""
-    for key, item in sorted_items(value):
+    items = sorted_items(value)
+    if in_order:
+        items = list(value.items())  # the keys are known to be text now
+    for key, item in items:
         if quoted_keys:
             prompt.control(separator + QUOTE)
             prompt.content(key)

@@ -52,6 +52,12 @@ class Gemma4Config(BaseModel):
         description="Tool results that are objects or lists instead of text: `refuse`, as the "
         "canonical template does, or `inline`: an object's members stand in the result's braces.",
     )
+    argument_order: Literal["sorted", "given"] = Field(
+        default="sorted",
+        description="The arguments of calls in a conversation's last message, which is what "
+        "training teaches: `sorted`, as the canonical template writes every call, or as `given`, "
+        "for models that were taught so. Earlier calls are always sorted.",
+    )
     control_text: ControlTextPolicy = Field(
         default="refuse",
         description="Control tokens inside content: `refuse`, `neutralise` by a space, or `allow`.",

@@ -49,6 +49,7 @@ class Style:
     preserve_thinking: bool = False
     call_text: Literal["after", "before", "drop"] = "after"
     structured_results: Literal["refuse", "inline"] = "refuse"
+    argument_order: Literal["sorted", "given"] = "sorted"
     add_generation_prompt: bool = True
 
 
@@ -129,8 +130,9 @@ class _Turns:
                 prompt.control("\n" + CHANNEL_CLOSE)
             before = bool(message.tool_calls) and self.style.call_text == "before"
             has_text = self._write_content(message, index, is_model) if before else False
+            in_order = self.style.argument_order == "given" and index == len(messages) - 1
             for call in message.tool_calls:
-                write_call(prompt, call)
+                write_call(prompt, call, in_order=in_order)
             answered = self._write_results(message, index, stop)
             if before:
                 has_text = False  # it stands before the calls: the turn is open after the results

@@ -45,6 +45,8 @@ class Gemma4Template:
             "structured_results": config.structured_results,
             "control_text": config.control_text,
         }
+        if config.argument_order != "sorted":
+            facts["argument_order"] = config.argument_order
         data = json.dumps(facts, sort_keys=True).encode()
         return "gemma4:" + hashlib.sha256(data).hexdigest()[:16]
 
@@ -68,6 +70,7 @@ class Gemma4Template:
             preserve_thinking=config.preserve_thinking,
             call_text=config.call_text,
             structured_results=config.structured_results,
+            argument_order=config.argument_order,
             add_generation_prompt=add_generation_prompt,
         )
         prompt = PromptBuilder(CONTROL_TOKENS, config.control_text)

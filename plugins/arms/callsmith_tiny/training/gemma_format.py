@@ -107,11 +107,17 @@ def prompt_text(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[s
     return "".join(out)
 
 
-def completion_text(calls: Sequence[tuple[str, Mapping[str, object]]], answer: str) -> str:
-    """What the model is to write: its calls in the order of the request, or an answer."""
+def completion_text(
+    calls: Sequence[tuple[str, Mapping[str, object]]], answer: str, *, in_order: bool = True
+) -> str:
+    """What the model is to write: its calls, or an answer, with the mark that ends it.
+
+    Arguments stand in the order of the request; with ``in_order`` false they are sorted, as the
+    template writes a call of the history, which is what a trainer that renders through it teaches.
+    """
     if not calls:
         return answer + TURN_CLOSE
-    return "".join(call_text(n, a, in_order=True) for n, a in calls) + RESPONSE_OPEN
+    return "".join(call_text(n, a, in_order=in_order) for n, a in calls) + RESPONSE_OPEN
 
 
 _CALL = re.compile(r"<\|tool_call>call:([^{}]+)\{(.*?)\}<tool_call\|>", re.DOTALL)

@@ -65,6 +65,8 @@ FIRST = Mix(
     kinds={"single": 1.0},
     argument_counts={1: 0.4, 2: 0.35, 3: 0.25},
 )
+QUICK = replace(FIRST, tool_counts=(1, 1, 2), argument_counts={1: 0.5, 2: 0.5})
+"""What a network of less than a million parameters learns within minutes on one core."""
 EASY = Mix(
     value_first=0.0,
     bare=0.0,
@@ -123,3 +125,8 @@ def mix_at(progress: float) -> tuple[tuple[Mix, float], ...]:
     if progress < 0.52:
         return ((EASY, 0.1), (FULL, 0.9))
     return ((EASY, 0.1), (FULL, 0.2), (NATURAL, 0.7))
+
+
+def base_mix_at(progress: float) -> tuple[tuple[Mix, float], ...]:
+    """The mixture for a base model that is made within minutes."""
+    return ((QUICK, 1.0),)

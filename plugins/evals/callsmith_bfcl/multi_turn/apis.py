@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import copy
 import decimal
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
@@ -25,6 +24,7 @@ from callsmith_bfcl.multi_turn.guards import GUARDS
 from callsmith_bfcl.multi_turn.interpreter import Interpreter
 from callsmith_bfcl.multi_turn.loader import LONG_CONTEXT, ApiModules
 from callsmith_bfcl.multi_turn.parsing import CallParser
+from callsmith_bfcl.multi_turn.result_text import result_text
 
 STATELESS = frozenset({"MathAPI"})
 _SHARED_EXTENSIONS = ("CREDIT_CARD_EXTENSION", "BOOKING_RECORD_EXTENSION")
@@ -140,17 +140,24 @@ class Apis:
 
 
 class InitialStates:
-    """The instances with which every episode of one entry starts. They are copied, never called."""
+    """The instances with which every episode of one entry starts. They are copied, never called.
 
-    def __init__(self, apis: Apis, entry: MultiTurnEntry) -> None:
+    `instances` are those of another entry that begins in the same state, if there is one.
+    """
+
+    def __init__(
+        self, apis: Apis, entry: MultiTurnEntry, instances: Mapping[str, Any] | None = None
+    ) -> None:
         self.apis = apis
         self.classes = tuple(entry.involved_classes)
         self.entry_id = entry.id
-        long_context = is_long_context(entry.id)
-        self.instances = {
-            name: apis.new_instance(name, entry.initial_config, long_context=long_context)
-            for name in self.classes
-        }
+        if instances is None:
+            long_context = is_long_context(entry.id)
+            instances = {
+                name: apis.new_instance(name, entry.initial_config, long_context=long_context)
+                for name in self.classes
+            }
+        self.instances = instances
 
 
 class Side:
@@ -251,22 +258,11 @@ class Side:
     def execute(self, text: str) -> str:
         """Carries out one call and returns the official result text; never raises.
 
-        A text is returned as it is, a dict as JSON (its `repr` if it has none), anything else as
-        `str`; whatever is raised becomes "Error during execution: …".
+        Whatever is raised becomes "Error during execution: …".
         """
         try:
             self._budget.charge_call()
-            value = self._interpreter.evaluate(self._parse(text))
-            kind = type(value)
-            if kind is str:
-                result: str = value
-            elif kind is dict:
-                try:
-                    result = json.dumps(value)
-                except Exception:
-                    result = str(value)
-            else:
-                result = str(value)
+            result = result_text(self._interpreter.evaluate(self._parse(text)))
             self._budget.charge(len(result))
         except Exception as error:
             # What a call does is data: also RecursionError and MemoryError are its result.

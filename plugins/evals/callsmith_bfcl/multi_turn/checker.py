@@ -8,11 +8,11 @@ the official registry has such a name, and a name given here is made an identifi
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from callsmith_bfcl.multi_turn.answers import AnswerRun, Answers, AnswerTurn, differences
 from callsmith_bfcl.multi_turn.apis import Apis, InitialStates, MultiTurnEntry, Side
 from callsmith_bfcl.multi_turn.loader import ApiSources, SourceReader
 from callsmith_bfcl.outcome import Outcome
@@ -39,36 +39,6 @@ RULES: Mapping[str, str] = {
 _VALID = Outcome(True, None, (), "turns")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerTurn:
-    """What the answer's calls of one turn give: their results, and the states after them.
-
-    `states` are for comparing: a class whose public state has not changed has the same object as
-    before. `instances` are for going on from: private state (the current directory, the generator)
-    is that of this turn.
-    """
-
-    results: tuple[str, ...]
-    states: Mapping[str, Any]
-    instances: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRun:
-    """The answer of one entry, carried out once.
-
-    `entangled`: it changes values that both sides share. `repeatable`: the same calls of a model
-    give the same results, as no string holds names that only the answer's side has (M3).
-    """
-
-    initial: InitialStates
-    turns: tuple[AnswerTurn, ...]
-    entangled: bool
-    repeatable: bool
-    longest: int
-    """Characters of the longest result; longer results of a model need not be kept."""
-
-
 class MultiTurnChecker:
     """Scores multi-turn entries with the simulated APIs of one wheel.
 
@@ -89,9 +59,10 @@ class MultiTurnChecker:
         self._apis = Apis(self._sources.load())
         self._model_side = model_name + "_eval"
         self._answer_side = model_name + "_ground_truth_eval"
-        self._cached_entries = cached_entries
         self._verbatim = verbatim
-        self._answers: OrderedDict[str, tuple[MultiTurnEntry, AnswerRun]] = OrderedDict()
+        self._answers = Answers(
+            self._apis, self._answer_side, cached_entries=cached_entries, verbatim=verbatim
+        )
 
     def check(self, entry: MultiTurnEntry, turns: object) -> Outcome:
         """The verdict on what a model did: `turns` as decoded, or what stands in their place."""
@@ -103,7 +74,7 @@ class MultiTurnChecker:
             said = f"{len(turns)} turns where the answer has {len(answer)}"
             return Outcome(False, FORCE_TERMINATED, (said,), "turn-count")
         decoded = [decodable_steps(turn) for turn in turns]
-        run = self._answer(entry)
+        run = self._answers.of(entry)
         if run.entangled:
             return self._check_together(entry, decoded)
         model = Side(run.initial, self._model_side, verbatim=self._verbatim)
@@ -177,45 +148,12 @@ class MultiTurnChecker:
 
     def answer_results(self, entry: MultiTurnEntry) -> list[list[str]]:
         """What the answer's own calls return, per turn."""
-        return [list(turn.results) for turn in self._answer(entry).turns]
+        return [list(turn.results) for turn in self._answers.of(entry).turns]
 
     def forget(self) -> None:
         """Empties all memory, for measuring."""
-        self._answers.clear()
+        self._answers.forget()
         self._apis.forget_calls()
-
-    def _answer(self, entry: MultiTurnEntry) -> AnswerRun:
-        found = self._answers.get(entry.id)
-        if found is not None and found[0] is entry:
-            self._answers.move_to_end(entry.id)
-            return found[1]
-        run = self._run_answer(entry)
-        self._answers[entry.id] = (entry, run)
-        if len(self._answers) > self._cached_entries:
-            self._answers.popitem(last=False)
-        return run
-
-    def _run_answer(self, entry: MultiTurnEntry) -> AnswerRun:
-        initial = InitialStates(self._apis, entry)
-        side = Side(initial, self._answer_side, verbatim=self._verbatim)
-        states: Mapping[str, Any] = initial.instances
-        instances: Mapping[str, Any] = initial.instances
-        turns: list[AnswerTurn] = []
-        for wanted in entry.ground_truth:
-            results = tuple(side.execute(call) for call in wanted)
-            if side.touched:
-                copies = {name: side.snapshot(name) for name in side.touched}
-                instances = {**instances, **copies}
-                changed = {
-                    name: copy for name, copy in copies.items() if differences(copy, states[name])
-                }
-                states = {**states, **changed}
-                side.touched.clear()
-            turns.append(AnswerTurn(results, states, instances))
-        entangled = not self._apis.is_pristine()
-        self._apis.restore()
-        longest = max((len(text) for turn in turns for text in turn.results), default=0)
-        return AnswerRun(initial, tuple(turns), entangled, not side.names_seen, longest)
 
 
 def check_multi_turn(entry: MultiTurnEntry, turns: object, checker: MultiTurnChecker) -> Outcome:
@@ -264,22 +202,3 @@ def _judge(
         said = f"turn {number}: the answer's calls also give {shown}"
         return Outcome(False, RESPONSE_MISMATCH, (said,), "responses")
     return None
-
-
-def differences(model: Any, answer: Any) -> list[str]:
-    """The public attributes in which two instances of a class differ, by `==` as officially."""
-    if model is answer:
-        return []
-    values = vars(model)
-    found: list[str] = []
-    for name, value in vars(answer).items():
-        if name[0] == "_":
-            continue
-        try:
-            differs = name not in values or bool(values[name] != value)
-        except RecursionError:
-            # The official scorer breaks off here, for all entries; ours says that they differ.
-            differs = True
-        if differs:
-            found.append(name)
-    return found

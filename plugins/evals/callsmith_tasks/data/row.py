@@ -169,10 +169,15 @@ def row_from_json(data: Any) -> Row:
 
 
 def row_to_task(row: Row) -> Task:
-    """The row as a task, so that the same verifiers judge data, rewards and models."""
+    """The row as a task, so that the same verifiers judge data, rewards and models.
+
+    The target's `answer` is the text to learn, alone or beside the calls; trainers read it.
+    """
     target: dict[str, JsonValue] = {"calls": _calls(row.calls)}
     if not row.calls:
         target = {"answer_only": True}
+    if row.answer:
+        target["answer"] = row.answer
     return Task(
         id=row.id, messages=row.messages, tools=row.tools, target=target, tags=(row.source,)
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsmith import ArmError, ConfigError, Prompt, Segment
-from callsmith_vllm.tokens import PromptTokens
+from callsmith import ConfigError, Prompt, PromptTokens, RenderError, Segment
 from fixtures.vllm_tokenizer import PLAIN, SPECIAL, tiny_tokenizer
 
 SERIALISED = tiny_tokenizer().to_str()
@@ -87,7 +88,7 @@ def test_truncation_and_padding_of_the_file_do_not_count() -> None:
 
 
 def test_text_that_is_no_unicode_is_one_line() -> None:
-    with pytest.raises(ArmError, match="not Unicode text"):
+    with pytest.raises(RenderError, match="not Unicode text"):
         TOKENS.encode(prompt(("content", "a\ud800b")))
 
 
@@ -113,3 +114,18 @@ def test_whatever_content_says_it_forms_no_control_token(parts: list[tuple[str, 
     expected = sum(number in special for number in plain(by_template))
     assert sum(number in special for number in ids) <= expected
     assert tiny_tokenizer().decode(ids, skip_special_tokens=False) == subject.text
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"model": 1}'])
+def test_a_file_that_is_no_tokenizer(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"tokenizer.json is no tokenizer"):
+        PromptTokens.read(file)
+
+
+def test_ids_and_texts_of_single_tokens() -> None:
+    assert TOKENS.find(["<turn|>", "END", PLAIN]) == [106, TOKENS.added[PLAIN]]
+    assert TOKENS.pieces([106, 10**6]) == ["<turn|>", ""]
+    assert TOKENS.encode_text("<turn|>") == [106]
+    assert len(TOKENS) == tiny_tokenizer().get_vocab_size()

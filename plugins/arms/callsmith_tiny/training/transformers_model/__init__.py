@@ -1,0 +1,1 @@
+"""The network as a model of transformers: its config, its cache, its modules."""

@@ -1,0 +1,1 @@
+"""Training tiny models with TRL: run by `make test-train`."""
