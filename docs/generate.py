@@ -101,7 +101,7 @@ PIPELINE_FILE = """\
 kind: pipeline
 name: small                     # the run folder is runs/small unless --out names one
 seed: 7
-template: qwen3                 # of all steps that name none
+template: {use: qwen3, options: {thinking: false}}  # of all steps that name none
 sampling: {max_tokens: 256}     # of all score steps
 steps:
   sft:

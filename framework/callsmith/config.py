@@ -47,7 +47,9 @@ class SamplingFrame(Frame):
     top_p: float | None = Field(default=None, gt=0, le=1, description="1 is off")
     top_k: int | None = Field(default=None, ge=0, description="0 is off")
     max_tokens: PositiveInt | None = Field(default=None, description="bound of one completion")
-    seed: int | None = Field(default=None, description="sample n of a task uses seed + n")
+    seed: int | None = Field(
+        default=None, description="every task and sample draws with a seed of its own, made from it"
+    )
     stop: tuple[str, ...] | None = Field(default=None, description="texts that end a completion")
     thinking: bool | None = Field(default=None, description="whether models are asked to think")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsmith import RunFolder
+from callsmith.runs.bakeoff import episode_seed
 
 KILLS = 30
 ARMS, TASKS, SAMPLES = 2, 60, 2
@@ -161,4 +162,4 @@ def _check(folder: Path) -> None:
     assert all(v[0].passed for v in run.verdicts().values())
     for trace in run.traces():
         assert trace.halt == "answered"
-        assert trace.answer == f"done with seed {trace.sample}"
+        assert trace.answer == f"done with seed {episode_seed(0, trace.task, trace.sample)}"

@@ -12,6 +12,7 @@ import pytest
 import callsmith_openai
 from callsmith import Catalog, RunFolder, Trace, load, plan_bakeoff, read_run_file, run_bakeoff
 from callsmith.registry import Plugin
+from callsmith.runs.bakeoff import episode_seed
 from servers.arithmetic import ARITHMETIC
 from servers.openai import Answer, Call, Content, Delivery, Event, FakeOpenAI
 from servers.openai_model import arithmetic
@@ -82,7 +83,10 @@ async def test_both_arms_solve_the_tasks(server: FakeOpenAI, tmp_path: Path) -> 
     for sample in (0, 1):
         for arm in ("chat", "completions"):
             assert found[arm, "sum-3", sample].answer == "It is 7."
-            assert found[arm, "greeting", sample].answer == f"Hello, seed {7 + sample}"
+            assert (
+                found[arm, "greeting", sample].answer
+                == f"Hello, seed {episode_seed(7, 'greeting', sample)}"
+            )
             (call,) = found[arm, "sum-3", sample].calls
             assert call.arguments == {"a": 3, "b": 4}
     known = run.header["sessions"][0]["fidelity"]

@@ -30,6 +30,7 @@ from callsmith import (
 from fixtures.tiny_gemma4_episodes import TOOLS
 from train_suite import models
 
+pytestmark = pytest.mark.train
 models.need_libraries()
 
 import torch  # noqa: E402

@@ -12,6 +12,7 @@ import pytest
 from callsmith import Checkpoint, PromptTokens, Task, Trace, TrainJob, Verdict, Verifier
 from train_suite import models
 
+pytestmark = pytest.mark.train
 models.need_libraries()
 
 import torch  # noqa: E402

@@ -242,6 +242,41 @@ def test_generation_counts_in_the_length_of_grpo(qwen3_base: Checkpoint, tmp_pat
     assert said(look(qwen3_base, job, options(max_length=200), **given, new_tokens=101), "length")
 
 
+def test_what_grpo_has_to_write_is_looked_at_although_no_prompt_holds_it(tmp_path: Path) -> None:
+    base = models.gemma4(tmp_path / "dead", dead=("<|tool_call>", "<tool_call|>"))
+    job = models.job(base, tmp_path / "out", shape="gemma4")
+    checked = look(base, job, options(token_rows="off"), method="grpo", examples=prompts(base, job))
+    assert ("error", True) in [
+        (level, "<|tool_call>" in text) for level, text in said(checked, "token rows")
+    ]
+
+
+def test_a_reference_counts_in_the_memory_of_grpo(qwen3_base: Checkpoint, tmp_path: Path) -> None:
+    from callsmith_trl.grpo_config import GrpoConfig
+
+    job = models.job(qwen3_base, tmp_path / "out")
+    examples = prompts(qwen3_base, job)
+    sizes = []
+    for beta in (0.0, 0.1):
+        given = {"quantization": "", "rank": 4, "device": "cpu", "beta": beta}
+        config: Any = GrpoConfig.model_validate(given)
+        checked = look(qwen3_base, job, config, method="grpo", examples=examples, new_tokens=64)
+        sizes.append(checked.estimate.size)
+    assert sizes[0] < sizes[1]
+
+
+def prompts(base: Checkpoint, job: TrainJob) -> list[Any]:
+    """What GRPO gives a preflight: prompts, and no completions."""
+    from callsmith import PromptTokens
+    from callsmith_trl.checks import Example
+    from callsmith_trl.rows import training_rows
+
+    assert job.template is not None
+    tokens = PromptTokens.read(Path(base.path) / "tokenizer.json")
+    rows, _ = training_rows(job.tasks, job.template, tokens)
+    return [Example(id=row.task.id, prompt_ids=row.prompt_ids) for row in rows]
+
+
 def test_what_was_found_is_written_and_reported(qwen3_base: Checkpoint, tmp_path: Path) -> None:
     reports: list[Any] = []
     job = models.job(qwen3_base, tmp_path / "out", report=reports.append)
@@ -260,6 +295,14 @@ def test_the_command_shows_one_table(qwen3_base: Checkpoint, tmp_path: Path) -> 
 
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text("".join(dumps(task) + "\n" for task in models.tasks()), encoding="utf-8")
+    chat = tmp_path / "chat_template.jinja"
+    chat.write_text(
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% for c in m.tool_calls or [] %}<tool_call>\n{{ c.function | tojson }}\n</tool_call>"
+        "{% endfor %}{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        encoding="utf-8",
+    )
     file = tmp_path / "pipeline.yaml"
     file.write_text(
         f"""
@@ -281,6 +324,13 @@ steps:
       tasks: {{use: jsonl, options: {{path: "{tasks}"}}}}
   lost:
     train: {{use: sft, base: owner/model, tasks: assistant}}
+  own:
+    train:
+      use: sft
+      options: {{quantization: "", device: cpu}}
+      base: sft
+      tasks: {{use: jsonl, options: {{path: "{tasks}"}}}}
+      template: {{use: jinja, parser: qwen3, options: {{path: "{chat}", stop: [<|im_end|>]}}}}
 """,
         encoding="utf-8",
     )
@@ -293,7 +343,11 @@ steps:
     stopped = CliRunner().invoke(preflight, [str(file), "dpo"], standalone_mode=False)
     assert stopped.return_value == 1
     assert "max_length 16" in stopped.output
-    for step, line in (("lost", "--base"), ("none", "there are: sft, dpo, lost")):
+    # A model's own chat template, with a parser beside it.
+    own = CliRunner().invoke(preflight, [str(file), "own"], standalone_mode=False)
+    assert own.exception is None, own.exception
+    assert "rows cannot be learnt" not in own.output
+    for step, line in (("lost", "--base"), ("none", "there are: sft, dpo, lost, own")):
         wrong = CliRunner().invoke(preflight, [str(file), step], standalone_mode=False)
         assert isinstance(wrong.exception, ConfigError)
         assert line in str(wrong.exception)

@@ -85,6 +85,13 @@ def test_unknown_keys_ask_for_a_format(tmp_path: Path) -> None:
         read_rows(records(str(path)), "auto")
 
 
+def test_tasks_are_no_training_records(tmp_path: Path) -> None:
+    task = {"id": "t", "messages": [{"role": "user", "content": "hi"}], "target": {"calls": []}}
+    path = write_jsonl(tmp_path / "train.jsonl", task)
+    with pytest.raises(ConfigError, match="the records are tasks"):
+        read_rows(records(str(path)), "auto")
+
+
 def has(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
 

@@ -274,3 +274,9 @@ def test_the_catalog_builds_it() -> None:
         "taskset", "generated-conversations", {"mix": "natural", "split": "heldout", "count": 2}
     )
     assert [t.id for t in built.tasks()] == ["heldout-1-natural-0", "heldout-1-natural-1"]
+
+
+def test_options_are_accepted_as_a_run_folder_records_them() -> None:
+    for options in ({}, {"mix": "plain", "count": 3}, {"parts": [{"mix": "quick", "count": 2}]}):
+        config = ConversationsConfig.model_validate(options)
+        assert ConversationsConfig.model_validate(config.model_dump(mode="json")) == config

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -69,6 +69,15 @@ def test_a_template_that_goes_too_far_is_one_line(
 def test_a_text_that_is_no_template_says_where() -> None:
     with pytest.raises(ConfigError, match=r"t\.jinja is no chat template: line 2: "):
         render("{{ a }}\n{% for %}")
+
+
+def test_a_short_limit_does_not_bound_the_start_of_the_process() -> None:
+    # Python alone takes longer to start than this.
+    with (
+        closing(Sandbox("{{ say }}", place="t.jinja", timeout=0.005)) as made,
+        suppress(RenderError),  # the rendering itself may be late
+    ):
+        made.render({"say": "one"})
 
 
 @pytest.fixture

@@ -147,6 +147,18 @@ def test_a_folder_gives_template_end_token_and_special_tokens(make: Make, tmp_pa
     assert make(tmp_path).render((USER,)).text == "<begin>file"
 
 
+def test_the_command_refuses_what_is_no_template(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jinja"
+    broken.write_text("{{ messages[0].content }")
+    done = CliRunner().invoke(command, [str(broken)])
+    assert isinstance(done.exception, ConfigError)
+    assert "broken.jinja is no chat template: line 1" in str(done.exception)
+    assert done.output == ""
+    named = CliRunner().invoke(command, [str(FILE), "--name", "tool_use"])
+    assert isinstance(named.exception, ConfigError)
+    assert "is one template's file" in str(named.exception)
+
+
 def test_bad_places_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no folder or file"):
         JinjaTemplate(JinjaConfig(path=str(tmp_path / "none")))
@@ -171,8 +183,10 @@ def test_options_reach_the_template_and_the_digest(make: Make) -> None:
         make(arguments="json").digest,
         make(variables={"x": 1}).digest,
         make(date="2026-01-01").digest,
+        make(stop=("<end>",)).digest,
+        make(control_tokens=("<mark>",)).digest,
     }
-    assert len(digests) == 4
+    assert len(digests) == 6
     assert make().digest == default.digest
 
 

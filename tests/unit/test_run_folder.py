@@ -82,8 +82,15 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="is no run folder"):
+    with pytest.raises(StoreError, match=r"is no run folder: it has no run\.json"):
         _ = RunFolder(tmp_path).header
+    with pytest.raises(StoreError, match="is no run folder: there is no such folder"):
+        _ = RunFolder(tmp_path / "gone").header
+    pipeline = tmp_path / "pipeline"
+    pipeline.mkdir()
+    (pipeline / "pipeline.json").write_text("{}")
+    with pytest.raises(StoreError, match="it is a pipeline's; name one of its score steps"):
+        _ = RunFolder(pipeline).header
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
         _ = RunFolder(tmp_path).header

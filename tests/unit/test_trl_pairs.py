@@ -430,3 +430,26 @@ def test_all_sources_of_a_job() -> None:
     assert "stands in dev" in dropped.counts()  # CHAT's near miss
     assert build(mined=False, corruptions=0)[0] == {"correction": {"missing-argument": 1}}
     assert build(mined=False, corrections=False)[0].keys() == {"corruption"}
+
+
+def test_tasks_of_two_runs_that_share_a_name_are_not_mixed() -> None:
+    other = replace(
+        SUM,
+        messages=(Message(role="user", content="Add 7 and 8."),),
+        target={"calls": [{"name": "add", "arguments": {"a": 7, "b": 8}}]},
+    )
+    dropped = Dropped()
+    found = mined(
+        [
+            (SUM, episode(SUM, said("add", {"a": 1, "b": 9}))),
+            (other, episode(other, said("add", {"a": 7, "b": 8}))),
+            (other, episode(other, said("add", {"a": 7, "b": 9}))),
+        ],
+        judges(),
+        PairOptions(),
+        dropped,
+    )
+    assert [(pair.task, '"b": 9' in pair.rejected.text) for pair in found] == [
+        (SUM, True),
+        (other, True),
+    ]

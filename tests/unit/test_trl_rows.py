@@ -113,6 +113,17 @@ def test_what_a_target_leaves_open_is_decided() -> None:
     assert [(one.name, one.arguments) for one in made] == [("add", {"a": 1, "b": 3})]
 
 
+def test_what_stands_deeper_in_a_value_is_decided_too() -> None:
+    arguments: dict[str, JsonValue] = {
+        "list": [{"any_of": ["x", "y"]}],
+        "inside": {"city": {"any_of": ["Rome", "Roma"]}, "plain": {"exactly": {"any_of": [1]}}},
+    }
+    (call,) = target_message(task({"calls": [{"name": "add", "arguments": arguments}]})).tool_calls
+    assert call.arguments == {"list": ["x"], "inside": {"city": "Rome", "plain": {"any_of": [1]}}}
+    with pytest.raises(RenderError, match="accepts anything"):
+        target_message(task({"calls": [{"name": "add", "arguments": {"a": [{"anything": True}]}}]}))
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [

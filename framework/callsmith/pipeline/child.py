@@ -31,7 +31,7 @@ from callsmith.pipeline.job import Job, read_job
 from callsmith.pipeline.keys import build_tasks, tasks_digest
 from callsmith.pipeline.plan import PipelinePlan, ScorePlan, TrainPlan, plan_pipeline
 from callsmith.pipeline.reports import DISK_FULL, FAILURE, PARENT, Reporter, is_disk_full, line_of
-from callsmith.protocols import Trainer, TrainJob
+from callsmith.protocols import Trainer, TrainJob, Verifier
 from callsmith.runs import Progress, benchmark_rows, run_bakeoff, summarize
 from callsmith.runs.store import replace_json
 from callsmith.types import Checkpoint, Task
@@ -114,7 +114,9 @@ def _train(job: Job, report: Reporter | None) -> Checkpoint:
         dev=tasks["dev"],
         traces=[pair for path in job.traces for pair in episodes_of(path, catalog)],
         template=step.template.build(catalog) if step.template else None,
-        verifiers={name: catalog.construct(item) for name, item in step.verifiers},
+        verifiers={
+            name: checked(catalog.construct(item), Verifier, item) for name, item in step.verifiers
+        },
         seed=step.seed,
         report=report or (lambda progress: None),
     )

@@ -70,7 +70,7 @@ class StepInputs:
                 lambda resolved=resolved: build_tasks(resolved, catalog),  # type: ignore[misc]
             )
         inputs["traces"] = [
-            traces_digest(Path(source.path))
+            traces_digest(Path(source.path).expanduser())
             for source in step.frame.traces
             if not isinstance(source, str)
         ]

@@ -158,7 +158,7 @@ class _Run:
             traces = tuple(
                 self.folder.step_path(self.records[source])
                 if isinstance(source, str)
-                else Path(source.path).absolute()
+                else Path(source.path).expanduser().absolute()
                 for source in step.frame.traces
             )
         return Job(

@@ -7,6 +7,7 @@ missing and nothing twice.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import platform
 import time
@@ -83,6 +84,16 @@ async def run_bakeoff(
         for chat in arms.values():
             await chat.aclose()
     return folder
+
+
+def episode_seed(seed: int, task: str, sample: int) -> int:
+    """The seed of one episode: the same in all arms, another one for every task and sample.
+
+    With one seed for all tasks, all of them would begin with the same draw: a run at temperature 1
+    would be one sample of the model and not hundreds. Below 2**31, which all servers take.
+    """
+    own = int.from_bytes(hashlib.sha256(task.encode("utf-8", "surrogatepass")).digest()[:4], "big")
+    return (seed + own + sample) % 2**31
 
 
 def with_tools(task: Task, toolbox: Toolbox | None) -> Task:
@@ -197,7 +208,7 @@ async def _run_missing(
             arms[arm.name],
             task,
             toolboxes.get(task.toolbox or ""),
-            sampling=replace(arm.sampling, seed=arm.sampling.seed + sample),
+            sampling=replace(arm.sampling, seed=episode_seed(arm.sampling.seed, task.id, sample)),
             steps=plan.frame.steps,
             timeout=arm.timeout,
             tool_timeout=plan.frame.tool_timeout,

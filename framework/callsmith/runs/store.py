@@ -57,7 +57,7 @@ class RunFolder:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise StoreError(f"{self.path} is no run folder: it has no run.json") from None
+            raise StoreError(f"{self.path} is no run folder: {self._lacks()}") from None
         except (OSError, ValueError) as error:
             raise StoreError(f"{file} cannot be read: {error}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -66,6 +66,14 @@ class RunFolder:
         if not isinstance(config, dict) or not isinstance(config.get("arms"), dict):
             raise StoreError(f"{file} is damaged: it names no arms")
         return found
+
+    def _lacks(self) -> str:
+        """What is wrong with a folder that has no `run.json`."""
+        if not self.path.exists():
+            return "there is no such folder"
+        if (self.path / "pipeline.json").is_file():
+            return f"it is a pipeline's; name one of its score steps in {self.path / 'steps'}"
+        return "it has no run.json"
 
     def traces(self) -> Iterator[Trace]:
         """All finished episodes, in the order in which they finished."""

@@ -35,6 +35,7 @@ def template(path: Path, name: str, date: str) -> None:
 
 def _print(made: JinjaTemplate) -> None:
     source, revision = made.source, made.revision
+    findings = probe(made)
     click.echo(f"template  {source.place}")
     click.echo(f"sha256    {digest_of(source.text)}")
     click.echo(f"revision  {revision.name if revision else 'not one that Callsmith knows'}")
@@ -46,7 +47,7 @@ def _print(made: JinjaTemplate) -> None:
             click.echo(f"fault     {fault}")
     click.echo(f"ends with {source.end or 'no end token beside this template'}")
     click.echo(f"markers   {' '.join(sorted(source.markers())) or 'none'}")
-    for finding in probe(made):
+    for finding in findings:
         if finding.problem:
             click.echo(f"refused   {finding.asked}: {finding.problem}")
         elif finding.lost:

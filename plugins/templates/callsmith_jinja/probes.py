@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from callsmith import CallsmithError, Message, Prompt, Renderer, ToolCall, ToolSpec
+from callsmith import CallsmithError, ConfigError, Message, Prompt, Renderer, ToolCall, ToolSpec
 
 _TOOL = ToolSpec(
     name="zq_tool",
@@ -56,7 +56,10 @@ class Finding:
 
 
 def probe(template: Renderer) -> list[Finding]:
-    """Everything that was asked for, in order, whether it went well or not."""
+    """Everything that was asked for, in order, whether it went well or not.
+
+    Raises `ConfigError` for a text that is no template at all.
+    """
     findings = [_look(template, *case) for case in _CASES]
     return [*findings, _continues(template)]
 
@@ -139,5 +142,7 @@ def _continues(template: Renderer) -> Finding:
 def _rendered(render: Callable[[], Prompt]) -> Prompt | str:
     try:
         return render()
+    except ConfigError:
+        raise
     except CallsmithError as error:
         return str(error)

@@ -13,6 +13,9 @@ from typing import Any
 
 from callsmith import ConfigError, RenderError
 
+START = 60.0
+"""Seconds that the process may take to start: a busy machine is no fault of the template's."""
+
 
 class Sandbox:
     """Renders one template. The process is started by the first rendering.
@@ -55,7 +58,7 @@ class Sandbox:
         with self._lock:
             if self._process is None:
                 self._start()
-            answer = self._ask(line)
+            answer = self._ask(line, self._timeout)
         if "text" in answer:
             return str(answer["text"])
         raise RenderError(f"{self._place}: the template {_said(answer)}")
@@ -67,19 +70,21 @@ class Sandbox:
 
     def _start(self) -> None:
         process = subprocess.Popen(
-            [sys.executable, "-m", "callsmith_jinja.worker"],
+            [sys.executable, "-P", "-m", "callsmith_jinja.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         self._process = process
         self._end = weakref.finalize(self, _end, process)
-        answer = self._ask(json.dumps(self._first))
+        answer = self._ask(json.dumps(self._first), max(START, self._timeout))
         if "text" not in answer:
             self._stop()
+            if answer["problem"] != "syntax":
+                raise RenderError(f"{self._place}: reading the template {answer['detail']}")
             raise ConfigError(f"{self._place} is no chat template: {answer['detail']}")
 
-    def _ask(self, line: str) -> Mapping[str, Any]:
+    def _ask(self, line: str, timeout: float) -> Mapping[str, Any]:
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -90,7 +95,7 @@ class Sandbox:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self._timeout, kill)
+        timer = threading.Timer(timeout, kill)
         timer.daemon = True
         timer.start()
         try:
@@ -108,7 +113,7 @@ class Sandbox:
             return answer
         self._stop()
         if late.is_set():
-            return {"problem": "late", "detail": f"takes longer than {self._timeout:g} s"}
+            return {"problem": "late", "detail": f"takes longer than {timeout:g} s"}
         return {"problem": "died", "detail": "ended the process that renders"}
 
     def _stop(self) -> None:

@@ -46,6 +46,11 @@ class Source:
 def read_source(path: Path, name: str = "") -> Source:
     """The template of a model's folder, or of a file. Raises `ConfigError`."""
     if path.is_file():
+        if name:
+            raise ConfigError(
+                f"{path} is one template's file; a name chooses among those of a folder",
+                path="name",
+            )
         return Source(place=str(path), text=_read(path))
     if not path.is_dir():
         raise ConfigError(

@@ -57,7 +57,8 @@ class JinjaTemplate:
 
     @property
     def digest(self) -> str:
-        """`jinja:` and a hash of the template and of what else decides a prompt's bytes."""
+        """`jinja:` and a hash of the template and of what else decides a prompt's bytes and where
+        a completion ends."""
         config = self.config
         facts = {
             "template": self.source.text,
@@ -66,6 +67,8 @@ class JinjaTemplate:
             "arguments": config.arguments,
             "date": config.date,
             "control_text": config.control_text,
+            "control_tokens": sorted(config.control_tokens),
+            "stop": config.stop,
         }
         data = json.dumps(facts, sort_keys=True).encode("utf-8", "surrogatepass")
         return "jinja:" + hashlib.sha256(data).hexdigest()[:16]

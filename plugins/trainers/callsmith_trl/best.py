@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from transformers import TrainerCallback
 
 from callsmith import Checkpoint, JsonValue
+from callsmith_trl.identity import replace_text
 from callsmith_trl.loading import Loaded
 from callsmith_trl.probe import Probe
 from callsmith_trl.progress import ProgressCallback, Report
 from callsmith_trl.rates import better
-from callsmith_trl.weights import remove, write_weights
+from callsmith_trl.weights import before, remove, write_weights
 
 HISTORY = "probe.jsonl"
 RESULT = "probe.json"
@@ -56,10 +56,9 @@ class BestKeeper:
     def add(self, result: Mapping[str, JsonValue]) -> None:
         """Writes down one probe, and the weights if there were no better ones."""
         self.history.append(result)
-        with (self._output / HISTORY).open("w", encoding="utf-8") as target:
-            target.writelines(json.dumps(one) + "\n" for one in self.history)
-            target.flush()
-            os.fsync(target.fileno())
+        replace_text(
+            self._output / HISTORY, "".join(json.dumps(one) + "\n" for one in self.history)
+        )
         is_best = better(result, self.best)
         if is_best:
             text = json.dumps(result) + "\n"
@@ -82,16 +81,15 @@ class BestKeeper:
         file = self._output / HISTORY
         if file.is_file():
             for line in file.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # torn by the kill
-                    continue
+                entry = json.loads(line)
                 if entry["step"] <= start:
                     self.history.append(entry)
         best = self._output / "best"
-        place = self._place()
-        if not best.exists() and (place / RESULT).is_file():
-            place.rename(best)  # it was killed behind `take`, before the stage was done
+        for kept in (self._place(), before(best)):
+            # It was killed behind `take`, before the stage was done, or while a better one was put
+            # in the place of this one.
+            if not best.exists() and (kept / RESULT).is_file():
+                kept.rename(best)
         if (best / RESULT).is_file():
             self.best = json.loads((best / RESULT).read_text(encoding="utf-8"))
 

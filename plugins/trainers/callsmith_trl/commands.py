@@ -19,6 +19,7 @@ from callsmith import (
     Checkpoint,
     ConfigError,
     MissingExtraError,
+    Paired,
     Sampling,
     Task,
     Template,
@@ -30,6 +31,7 @@ from callsmith import (
     wilson_interval,
 )
 from callsmith_trl.comparing import Likeness, Limits, Said, same_answers
+from callsmith_trl.folders import check_base
 from callsmith_trl.recipe import Recipe, find_checkpoint, read_recipe
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 _checkpoint = click.argument("checkpoint", type=click.Path(path_type=Path))
 _shared: list[Callable[..., Any]] = [
     click.option("--base", type=click.Path(path_type=Path), help="The base's folder, if moved."),
-    click.option("--template", help="Renders and parses; as in the training if left out."),
+    click.option(
+        "--template",
+        help="Renders and parses (RENDERER+PARSER for two); as in the training if left out.",
+    ),
     click.option(
         "--template-option", "template_options", multiple=True, help="KEY=VALUE, more than once."
     ),
@@ -81,6 +86,10 @@ def parity(checkpoint: Path, merged: Path | None, arms: Path | None, **given: An
     on with both ways of merging it, with --merged and with the arms of a run file: next tokens,
     then greedy answers. Exits with 1 if --merged or an arm is another model.
     """
+    # Loading and measuring take minutes: what is wrong with a name is said before.
+    asked = plan_bakeoff(read_run_file(arms), load()) if arms else None
+    if merged is not None:
+        _check_folder(merged, "--merged")
     setup = _Setup(checkpoint, given)
     from callsmith_trl import variants
     from callsmith_trl.parity import compare
@@ -103,7 +112,7 @@ def parity(checkpoint: Path, merged: Path | None, arms: Path | None, **given: An
         )
     if merged is not None:
         others.append(
-            (f"the folder {merged}", lambda: variants.saved(config, trained, template, merged))
+            (f"the folder {merged.name}", lambda: variants.saved(config, trained, template, merged))
         )
     found, said = compare(
         lambda: variants.as_trained(config, trained, template),
@@ -112,7 +121,7 @@ def parity(checkpoint: Path, merged: Path | None, arms: Path | None, **given: An
         variants.released,
         lambda one: click.echo(f"measured: {one.name}", err=True),
     )
-    served = _ask_arms(arms, setup, said) if arms else []
+    served = _ask_arms(asked, setup, said) if asked else []
     _print([*found, *served], setup.limits)
     judged = [*served, *(found[-1:] if merged else [])]
     if not all(one.is_the_trained_model(setup.limits) for one in judged):
@@ -169,6 +178,8 @@ class _Setup:
             checkpoint = replace(checkpoint, path=str(given["base"]))
         if not checkpoint.path:
             raise ConfigError(f"{folder} is an adapter alone; name its base's folder: --base")
+        if given["base"]:
+            _check_folder(given["base"], "--base")
         recipe = _recipe(checkpoint, given)
         self.checkpoint = checkpoint
         self.config = recipe.trainer_config()
@@ -198,7 +209,14 @@ class _Setup:
         )
         rows, refused = training_rows(tasks, self.template, tokens, thinking=self.config.thinking)
         if not rows:
-            raise ConfigError(f"no task can be rendered: {refused[0][1]}", path="--tasks")
+            said = f"no task can be rendered: {refused[0][1]}" if refused else "there are no tasks"
+            raise ConfigError(said, path="--tasks")
+        if refused:
+            click.echo(
+                f"note: {len(refused)} of {len(tasks)} tasks are left out; the first, "
+                f"{refused[0][0].id}: {refused[0][1]}",
+                err=True,
+            )
         return Probes(
             rows=tuple(rows),
             template=self.template,
@@ -207,11 +225,20 @@ class _Setup:
         )
 
 
+def _check_folder(folder: Path, option: str) -> None:
+    """Raises `ConfigError`, placed at the option, for a folder that holds no whole model."""
+    try:
+        check_base(folder.expanduser())
+    except ConfigError as error:
+        raise ConfigError(error.message, path=option) from None
+
+
 def _recipe(checkpoint: Checkpoint, given: dict[str, Any]) -> Recipe:
     recipe = read_recipe(Path(checkpoint.adapter or checkpoint.path))
     if recipe is None and given["quantization"] is None:
         raise ConfigError(
-            "nothing beside the weights says in what they were trained; say it: --quantization"
+            f"nothing in {checkpoint.adapter or checkpoint.path} says in what it was trained; say "
+            "it: --quantization nf4 or none"
         )
     changes: dict[str, Any] = {}
     if given["quantization"]:
@@ -224,25 +251,34 @@ def _recipe(checkpoint: Checkpoint, given: dict[str, Any]) -> Recipe:
 def _template(catalog: Catalog, recipe: Recipe, name: str | None, given: Sequence[str]) -> Template:
     name = name or recipe.template.partition(":")[0]
     if not name:
-        raise ConfigError("nothing beside the weights says with which template: --template")
+        raise ConfigError(
+            "nothing beside the weights says with which template they were trained; say it: "
+            "--template"
+        )
+    name, _, parser = name.partition("+")
     options: dict[str, Any] = {}
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
             raise ConfigError(f"expected KEY=VALUE, got {text!r}", path="--template-option")
         options[key] = yaml.safe_load(value)
-    template: Template = catalog.build("template", name, options)
+    built: Any = catalog.build("template", name, options)
+    if parser:
+        built = Paired(built, catalog.build("template", parser))
+    if not isinstance(built, Template):
+        raise ConfigError(f"{name} has no parser; name one: {name}+PARSER", path="--template")
+    template: Template = built
     if recipe.template and template.digest != recipe.template:
         click.echo(
-            f"note: trained with the template {recipe.template}, compared with {template.digest}",
+            f"note: trained with the template {recipe.template}, compared with {template.digest}; "
+            "if it has options, name them with --template-option",
             err=True,
         )
     return template
 
 
-def _ask_arms(file: Path, setup: _Setup, said: Sequence[Said]) -> list[Likeness]:
-    """The arms of a bake-off file, asked the same tasks greedily."""
-    plan = plan_bakeoff(read_run_file(file), load())
+def _ask_arms(plan: Any, setup: _Setup, said: Sequence[Said]) -> list[Likeness]:
+    """The arms of a bake-off (what `plan_bakeoff` made), asked the same tasks greedily."""
     found = []
     for arm in plan.arms:
         answers, right = asyncio.run(_ask(plan.build_arm(arm), setup))

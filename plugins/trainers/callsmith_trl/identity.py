@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,5 +89,8 @@ def versions() -> dict[str, str]:
 def replace_text(file: Path, text: str) -> None:
     """Writes a file beside and renames it, so that it is whole or as it was."""
     unfinished = file.with_name(f".{file.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
+    with unfinished.open("w", encoding="utf-8") as target:
+        target.write(text)
+        target.flush()
+        os.fsync(target.fileno())
     unfinished.replace(file)

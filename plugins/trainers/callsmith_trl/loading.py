@@ -87,15 +87,16 @@ def load_for_training(
     tasks: Sequence[Task] = (),
     seed: int = 0,
     dequantise: bool = False,
+    frozen: bool = False,
 ) -> Loaded:
     """Reads the base, quantises it, and puts a new adapter on it or the base's own, trainable.
 
     What is trained is in float32, whatever the rest is in. `tasks` are what will be learnt, for
-    the option `token_rows: auto`. `seed` decides a new adapter's
-    numbers. `dequantise` puts the values that 4 bits stand for back into plain layers before the
-    adapter comes on top, which is how it can be merged without loss. Raises `ConfigError` for
-    folders and options that do not fit each other, `OutOfMemoryError` for memory that does not
-    suffice.
+    the option `token_rows: auto`. `seed` decides a new adapter's numbers. `dequantise` puts the
+    values that 4 bits stand for back into plain layers before the adapter comes on top, which is
+    how it can be merged without loss. `frozen` puts no adapter on it and leaves all weights as they
+    are stored, for a model that is only looked at. Raises `ConfigError` for folders and options
+    that do not fit each other, `OutOfMemoryError` for memory that does not suffice.
     """
     folder = Path(base.path).expanduser()
     check_base(folder)
@@ -112,7 +113,9 @@ def load_for_training(
         with known_warnings():
             model = _model(config, folder, device)
             model = model.dequantize() if dequantise else model
-            if config.adapter == "none":
+            if frozen:
+                pass
+            elif config.adapter == "none":
                 model.requires_grad_(True)
             elif base.adapter:
                 model, rows = continued_adapter(

@@ -64,7 +64,7 @@ class Recipe:
     group: int = 1
     new_tokens: int = 0
     reference_adapter: bool = False
-    """DPO or GRPO that continue an adapter hold a frozen copy of it."""
+    """GRPO with a reference (`beta`) holds a copy of what the stage started from."""
     ple_on_cpu: bool = False
     context: bool = True
 

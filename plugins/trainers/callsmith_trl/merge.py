@@ -13,16 +13,12 @@ from callsmith_trl.comparing import Likeness, Limits
 from callsmith_trl.config import TrainerConfig
 from callsmith_trl.failures import clear_failures
 from callsmith_trl.loading import Loaded
+from callsmith_trl.offload import table_of
 from callsmith_trl.parity import Probes, compare
 from callsmith_trl.variants import DEQUANTISED, ORIGINAL, as_trained, merged, released, saved
+from callsmith_trl.weights import TOKENIZER
 
-KEPT = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "generation_config.json",
-)
+KEPT = (*TOKENIZER, "generation_config.json")
 """What is taken from the base's folder as it is, byte for byte."""
 
 
@@ -86,7 +82,10 @@ def write(loaded: Loaded, folder: Path, base: Path, dtype: str = "") -> None:
         network = network.to(getattr(torch, dtype))
     if hasattr(network.config, "quantization_config"):
         del network.config.quantization_config
-    network.save_pretrained(folder)
+    # A table that stays on the CPU is no parameter, and would be missing.
+    table = table_of(network)
+    state = {**network.state_dict(), **table} if table else None
+    network.save_pretrained(folder, state_dict=state)
     for name in KEPT:
         if (base.expanduser() / name).is_file():
             shutil.copyfile(base.expanduser() / name, folder / name)

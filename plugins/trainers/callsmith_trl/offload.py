@@ -118,6 +118,16 @@ def has_table_on_cpu(model: Any) -> bool:
     return isinstance(_table(model), CpuEmbedding)
 
 
+def table_of(model: Any) -> dict[str, torch.Tensor]:
+    """The table of a model that looks it up on the CPU, by its name among the weights, in the
+    model's precision; else nothing."""
+    return {
+        f"{name}.weight": module.weight.to(model.dtype)
+        for name, module in model.named_modules()
+        if isinstance(module, CpuEmbedding)
+    }
+
+
 def _table(model: Any) -> Any:
     for module in model.modules():
         table = getattr(module, TABLE, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from callsmith import CallsmithError, Message, Prompt, Task, Trace
+from callsmith import CallsmithError, Message, Prompt, Task, Trace, dumps
 from callsmith_trl import corruptions
 from callsmith_trl.pair_judges import Judges, as_written, line
 from callsmith_trl.pair_options import PairOptions
@@ -21,9 +21,10 @@ def mined(
     traces: Iterable[tuple[Task, Trace]], judges: Judges, options: PairOptions, dropped: Dropped
 ) -> list[Pair]:
     """Completions that a verifier refused, each with the right one of the same prompt."""
+    # By the whole task: two runs may each have a task of the same name.
     grouped: dict[str, list[tuple[Task, Trace]]] = {}
     for task, trace in traces:
-        grouped.setdefault(task.id, []).append((task, trace))
+        grouped.setdefault(dumps(task), []).append((task, trace))
     found: list[Pair] = []
     for episodes in grouped.values():
         task = episodes[0][0]

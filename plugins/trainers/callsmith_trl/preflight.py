@@ -181,9 +181,10 @@ def preflight(
     )
     if job.template is not None:
         found += compare_templates(tokenizer, job.template, job.tasks, thinking=config.thinking)
-    matrices = _rows(loaded, examples)
+    written = _written(config, examples, job, loaded, method)
+    matrices = _rows(loaded, examples, written)
     if matrices is not None:
-        found += row_findings(matrices, _written(examples, job, loaded, method))
+        found += row_findings(matrices, written)
     recipe = recipe_of(config, loaded, method=method, group=group, new_tokens=new_tokens)
     peak, helps, about = _memory(config, loaded, recipe)
     order = {"error": 0, "warning": 1, "info": 2}
@@ -228,14 +229,15 @@ def recipe_of(
         checkpointing=on_gpu if checkpointing == "auto" else checkpointing,
         group=group,
         new_tokens=new_tokens,
-        reference_adapter=adapted and method == "dpo",
+        # DPO computes its reference before the first step, and keeps numbers alone.
+        reference_adapter=adapted and method == "grpo" and bool(getattr(config, "beta", 0)),
         ple_on_cpu=_table_on_cpu(model) and on_gpu,
         context=on_gpu,
     )
 
 
-def _rows(loaded: Loaded, examples: Sequence[Example]) -> Matrices | None:
-    """The rows of all added tokens in the examples; None for a model of another build."""
+def _rows(loaded: Loaded, examples: Sequence[Example], written: set[int]) -> Matrices | None:
+    """The rows of all added tokens that are read or written; None for a model of another build."""
     model = loaded.model
     if model.get_input_embeddings() is None or model.get_output_embeddings() is None:
         return None
@@ -243,18 +245,25 @@ def _rows(loaded: Loaded, examples: Sequence[Example]) -> Matrices | None:
     seen = {
         number for one in examples for ids in (one.prompt_ids, *one.completions) for number in ids
     }
-    tokens = sorted((number, names[number]) for number in seen if number in names)
+    tokens = sorted((number, names[number]) for number in seen | written if number in names)
     return read_model(model, tokens) if tokens else None
 
 
 def _written(
-    examples: Sequence[Example], job: TrainJob, loaded: Loaded, method: Method
+    config: TrainerConfig,
+    examples: Sequence[Example],
+    job: TrainJob,
+    loaded: Loaded,
+    method: Method,
 ) -> set[int]:
     """The ids that the model has to write: what completions hold."""
     if method == "grpo" and job.template is not None:
         # There are none yet; those of the gold are of the same kind.
-        gold, _ = training_rows(job.tasks[:GOLD], job.template, loaded.tokens)
-        return {number for row in gold for number in row.completion_ids} | set(loaded.ends)
+        gold, _ = training_rows(
+            job.tasks[:GOLD], job.template, loaded.tokens, thinking=config.thinking
+        )
+        ends = {number for one in examples for number in one.prompt_ids} & loaded.ends
+        return {number for row in gold for number in row.completion_ids} | ends
     return {number for one in examples for ids in one.completions[:1] for number in ids}
 
 

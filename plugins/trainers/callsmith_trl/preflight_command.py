@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 from rich.console import Console
 
-from callsmith import Catalog, Checkpoint, ConfigError, TaskSet, Template, TrainJob, load
+from callsmith import (
+    Catalog,
+    Checkpoint,
+    ConfigError,
+    MissingExtraError,
+    TaskSet,
+    Template,
+    TrainJob,
+    load,
+    plan_pipeline,
+    read_pipeline_file,
+)
 from callsmith_trl.checks import Example
 from callsmith_trl.config import TrainerConfig
 from callsmith_trl.memory import Method
@@ -53,12 +63,17 @@ def preflight(file: Path, step: str, base: str, adapter: str) -> int:
     if adapter and not base:
         raise ConfigError("an adapter needs its base: name the folder with --base")
     found = read_step(file, step, load(), given)
-    from callsmith_trl.loading import load_for_training
+    try:
+        from callsmith_trl.loading import load_for_training
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed: pip install 'callsmith[train]'"
+        ) from None
 
-    loaded = load_for_training(found.config, found.base, found.template)
-    job = TrainJob(
-        output="", base=found.base, tasks=tuple(found.tasks.tasks()), template=found.template
-    )
+    tasks = tuple(found.tasks.tasks())
+    # `token_rows: auto` goes by the tasks, here as in the training.
+    loaded = load_for_training(found.config, found.base, found.template, tasks=tasks)
+    job = TrainJob(output="", base=found.base, tasks=tasks, template=found.template)
     checked = check_job(found.config, job, loaded, found.method)
     Console().print(checked.table())
     return 1 if checked.errors else 0
@@ -92,75 +107,50 @@ def read_step(file: Path, name: str, catalog: Catalog, given: Checkpoint | None 
 
     `given` takes the place of its base. Raises `ConfigError` with one line.
     """
-    data = _read(file)
-    steps = data.get("steps")
-    if not isinstance(steps, Mapping) or name not in steps:
-        there = ", ".join(steps) if isinstance(steps, Mapping) else "none"
-        raise ConfigError(f"there is no step {name!r}; there are: {there}", path=str(file))
-    place = f"{file}: steps.{name}"
-    train = _train(steps[name])
-    if train is None:
-        raise ConfigError("it trains nothing, so there is nothing to check", path=place)
+    steps: dict[str, Any] = {
+        step.name: step for step in plan_pipeline(read_pipeline_file(file), catalog).steps
+    }
+    if name not in steps:
+        raise ConfigError(f"there is no step {name!r}; there are: {', '.join(steps)}")
+    step = steps[name]
+    trainer = getattr(step, "trainer", None)
     try:
-        use, options = _reference(train)
-        resolved = catalog.resolve("trainer", use, options)
-        method = METHODS.get(resolved.offer.component.name)
-        if not isinstance(resolved.config, TrainerConfig) or method is None:
-            raise ConfigError(f"{use} is not a trainer of this plugin ({', '.join(METHODS)})")
-        if "tasks" not in train:
+        if trainer is None:
+            raise ConfigError("it trains nothing, so there is nothing to check")
+        method = METHODS.get(trainer.offer.component.name)
+        if not isinstance(trainer.config, TrainerConfig) or method is None:
+            raise ConfigError(
+                f"{trainer.offer.full_name} is not a trainer of this plugin ({', '.join(METHODS)})"
+            )
+        if step.tasks is None:
             raise ConfigError("it has no tasks to look at", path="tasks")
-        template = train.get("template") or data.get("template")
-        if template is None:
+        if step.template is None:
             raise ConfigError("name one, here or in the pipeline", path="template")
         return Step(
             method=method,
-            config=resolved.config,
-            base=given or _base(train, steps, seen=(name,)),
-            tasks=catalog.build("taskset", *_reference(train["tasks"])),
-            template=catalog.build("template", *_reference(template)),
+            config=trainer.config,
+            base=given or _base(step, steps),
+            tasks=catalog.construct(step.tasks),
+            template=step.template.build(catalog),
         )
     except ConfigError as error:
-        raise error.at(place) from None
+        raise error.at(f"steps.{name}") from None
 
 
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", path=str(file)) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        problem = getattr(error, "problem", None) or "is not YAML"
-        raise ConfigError(str(problem), path=str(file)) from None
-    if not isinstance(data, Mapping) or data.get("kind") != "pipeline":
-        raise ConfigError("is no run file of the kind pipeline", path=str(file))
-    return data
-
-
-def _train(step: object) -> Mapping[str, Any] | None:
-    train = step.get("train") if isinstance(step, Mapping) else None
-    if isinstance(train, str):
-        return {"use": train}
-    return train if isinstance(train, Mapping) else None
-
-
-def _reference(value: object) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(value, str):
-        return value, {}
-    if isinstance(value, Mapping) and isinstance(value.get("use"), str):
-        return value["use"], value.get("options") or {}
-    raise ConfigError(f"a component is named with `use`, got {value!r:.60}")
-
-
-def _base(train: Mapping[str, Any], steps: Mapping[str, Any], seen: tuple[str, ...]) -> Checkpoint:
+def _base(step: Any, steps: Mapping[str, Any]) -> Checkpoint:
     """The folder that a step starts from, itself or through the steps before it."""
-    base = train.get("base")
-    if isinstance(base, Mapping) and isinstance(base.get("path"), str):
-        path = str(Path(base["path"]).expanduser())
-        return Checkpoint(path=path, base=base.get("model"), adapter=base.get("adapter"))
-    if isinstance(base, str) and base in steps and base not in seen:
-        before = _train(steps[base])
-        if before is not None and before.get("base") is not None:
-            return _base(before, steps, (*seen, base))
-    raise ConfigError(
-        f"starts from {base!r}, whose folder is not known here; name it with --base", path="base"
+    base, said = step.base, "no model"
+    while base is not None and base.step:
+        said = f"the step {base.step!r}, which makes a model of its own"
+        base = steps[base.step].base
+    if base is None or base.folder is None:
+        said = base.hub if base is not None else said
+        raise ConfigError(
+            f"starts from {said}; its folder is not known here, name it with --base", path="base"
+        )
+    adapter = base.folder.adapter
+    return Checkpoint(
+        path=str(Path(base.folder.path).expanduser()),
+        base=base.folder.model,
+        adapter=adapter and str(Path(adapter).expanduser()),
     )

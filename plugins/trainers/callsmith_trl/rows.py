@@ -200,17 +200,23 @@ def _call(row: JsonValue) -> ToolCall:
 
 
 def _value(name: str, value: JsonValue) -> JsonValue:
-    """A concrete value where the target accepts several; see the verifier `calls-match`."""
-    if not isinstance(value, Mapping) or len(value) != 1:
+    """A concrete value where the target accepts several, at any depth; see `calls-match`."""
+    if isinstance(value, list):
+        return [_value(name, one) for one in value]
+    if not isinstance(value, Mapping):
         return value
-    if value.get("anything") is True:
-        raise RenderError(
-            f"the gold call {name} accepts anything for an argument; a row to learn needs a value"
-        )
-    if "exactly" in value:
-        return value["exactly"]
-    options = value.get("any_of")
-    return options[0] if isinstance(options, list) and options else value
+    if len(value) == 1:
+        if value.get("anything") is True:
+            raise RenderError(
+                f"the gold call {name} accepts anything for an argument; a row to learn needs a "
+                "value"
+            )
+        if "exactly" in value:
+            return value["exactly"]
+        options = value.get("any_of")
+        if isinstance(options, list) and options:
+            return _value(name, options[0])
+    return {key: _value(name, one) for key, one in value.items()}
 
 
 def _check_reading(

@@ -233,6 +233,16 @@ class Stage:
             progress = ProgressCallback(self.method, job.report, loaded.device)
             trainer.add_callback(progress)
             probe = Probe(config, job, loaded) if config.probe.samples and job.dev else None
+            if probe is not None and not probe and self.main:
+                job.report(
+                    {
+                        "stage": self.method,
+                        "warnings": [
+                            "no task of `dev` can be rendered within max_length: there is no "
+                            "probe, and the last checkpoint is the result"
+                        ],
+                    }
+                )
             resumed = last_whole(self.output / "trainer")
             start = int(resumed.name.rpartition("-")[2]) if resumed else 0
             keeper = BestKeeper(self.output, loaded, progress, job.report, self.method, start)
@@ -306,12 +316,13 @@ class Stage:
         (self.output / "README.md").write_text(
             write_card(self._card(keeper, results, data)), encoding="utf-8"
         )
+        # A stage that has it is done. Not before, and the trainer's checkpoints go afterwards: a
+        # job that is killed in between has either.
+        whole = json.dumps(details, ensure_ascii=False, indent=1)
+        replace_text(self.output / "checkpoint.json", whole + "\n")
         if not self.config.keep_checkpoints:
             for folder in (self.output / "trainer").glob("checkpoint-*"):
                 remove(folder)
-        # The last thing: a stage that has it is done.
-        whole = json.dumps(details, ensure_ascii=False, indent=1)
-        replace_text(self.output / "checkpoint.json", whole + "\n")
         job.report({"event": "done", "stage": self.method, **results})
         return made
 

@@ -29,7 +29,10 @@ PIECE = 16384
 Where = Literal["embedding", "head"]
 Trained = frozenset[int] | Literal["all", "lora"]
 """Which rows of a matrix a recipe trains."""
-FIX = "train these rows in both: trainable_token_indices for embed_tokens and lm_head"
+FIX = (
+    "train these rows in both, by the option `token_rows` of the first stage "
+    "(PEFT: trainable_token_indices for embed_tokens and lm_head)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

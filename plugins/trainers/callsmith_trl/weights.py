@@ -21,8 +21,13 @@ TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",  # converters to GGUF prefer it where there is one
     "chat_template.jinja",
 )
+"""What is taken from the base's folder as it is, byte for byte, where it is there."""
 
 
 def write_weights(
@@ -73,7 +78,7 @@ def write_weights(
         )
     for name, text in (files or {}).items():
         (unfinished / name).write_text(text, encoding="utf-8")
-    previous = folder.with_name(f".{folder.name}.previous")
+    previous = before(folder)
     remove(previous)
     if folder.exists():
         folder.rename(previous)
@@ -102,6 +107,11 @@ def read_weights(loaded: Loaded, folder: Path) -> None:
             raise ValueError(f"{[*strange, *missing][0]} is in one of them only")
     except Exception as error:
         raise ConfigError(f"{folder} cannot be read back: {one_line(error)}") from error
+
+
+def before(folder: Path) -> Path:
+    """Where the folder that is being replaced stands until the new one is there."""
+    return folder.with_name(f".{folder.name}.previous")
 
 
 def remove(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -76,14 +76,17 @@ class ConversationsConfig(Part):
         "tools and count; in place of those options here.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_place(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("parts"):
-            double = [name for name in Part.model_fields if name in data]
-            if double:
-                raise ValueError(f"`{double[0]}` stands beside `parts`; move it into the parts")
-        return data
+    @model_validator(mode="after")
+    def _one_place(self) -> ConversationsConfig:
+        # By value: a run folder records all options, those that were left out as well.
+        double = [
+            name
+            for name, field in Part.model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        ]
+        if self.parts and double:
+            raise ValueError(f"`{double[0]}` stands beside `parts`; move it into the parts")
+        return self
 
     @property
     def all_parts(self) -> tuple[Part, ...]:

@@ -180,6 +180,11 @@ def read_rows(
 
 
 def _format_of(record: Mapping[str, Any]) -> str:
+    if {"messages", "target"} <= set(record):
+        raise ConfigError(
+            "the records are tasks, as `data convert --as tasks` writes them; "
+            "name what they were made from"
+        )
     found = recognise(record)
     if found is None:
         keys = ", ".join(list(map(str, record))[:8])
