@@ -56,6 +56,8 @@ def start(tmp_path: Path, make_plugin: Callable[..., Path]) -> Iterator[Callable
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            # A suite that was started in the background ignores SIGINT, and hands that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process

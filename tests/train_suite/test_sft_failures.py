@@ -150,12 +150,12 @@ def test_a_full_disk(qwen3_base: Checkpoint, tmp_path: Path) -> None:
 
     output = tmp_path / "out"
     output.mkdir()
-    (output / "probe.jsonl").symlink_to("/dev/full")
+    (output / ".probe.jsonl.unfinished").symlink_to("/dev/full")
     probing = {"samples": 1, "max_new_tokens": 2}
     job = models.job(qwen3_base, output)
     text = refused(lambda: sft(probe=probing).train(job), TrainingError)
     assert "is full" in text
-    (output / "probe.jsonl").unlink()
+    (output / ".probe.jsonl.unfinished").unlink()
     assert sft(probe=probing).train(job).adapter is not None
 
 
