@@ -22,32 +22,7 @@ test-serve: $(SERVE)/.ready
 
 test-train: $(SERVE)/.ready
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 \
-		$(SERVE)/bin/pytest tests/train_suite tests/property/test_*_render_differential.py
-
-test-jax: the heavy suites. The first two share an environment.
-PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-RUN_FILE ?= examples/quickstart.yaml
-
-# Environments of the heavy suites; each has gigabytes of libraries of its own.
-SERVE := .venv-serve
-JAX_HOME := $(CURDIR)/.venv-jax
-
-.PHONY: demo test test-serve test-train test-jax lint bench fuzz docs clean
-
-demo: $(VENV)/.base
-	$(BIN)/callsmith run $(RUN_FILE)
-
-test: lint
-	$(BIN)/pytest -n auto
-
-test-serve: $(SERVE)/.ready
-	$(SERVE)/bin/pytest tests/serve tests/hf_suite -m "serve or hf"
-
-test-train: $(SERVE)/.ready
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 $(SERVE)/bin/pytest -m train \
-		tests/train_suite tests/property/test_gemma4_render_differential.py tests/property/test_qwen3_render_differential.py
+		$(SERVE)/bin/pytest -m train tests/train_suite tests/property/test_*_render_differential.py
 
 test-jax: $(JAX_HOME)/.ready
 	CALLSMITH_JAX_HOME=$(JAX_HOME) $(BIN)/pytest tests/jax_suite -m jax
