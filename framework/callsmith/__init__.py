@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         read_pipeline_file,
         run_pipeline,
     )
+    from callsmith.prompts.completion import completion_after, cut_prompt
     from callsmith.prompts.control_text import ControlTextPolicy, ControlTokens, PromptBuilder
     from callsmith.prompts.prompt_tokens import PromptTokens
     from callsmith.protocols import (
@@ -165,6 +166,8 @@ __all__ = [
     "Verdict",
     "Verifier",
     "__version__",
+    "completion_after",
+    "cut_prompt",
     "decode_arguments",
     "dumps",
     "from_json",
@@ -291,6 +294,10 @@ _MODULES = {
         "messages_from_openai",
         "tool_from_openai",
         "tool_to_openai",
+    ),
+    "callsmith.prompts.completion": (
+        "completion_after",
+        "cut_prompt",
     ),
     "callsmith.prompts.prompt_tokens": ("PromptTokens",),
     "callsmith.wiring": ("plan_bakeoff",),

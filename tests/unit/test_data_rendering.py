@@ -13,7 +13,7 @@ from callsmith import Message, RenderError, Template, ToolCall, ToolSpec, load
 from callsmith_tasks.data.preparing import render_all
 from callsmith_tasks.data.readers import READERS
 from callsmith_tasks.data.rendering import Lengths, Rendered, measure, render_row, to_trl_rows
-from callsmith_tasks.data.row import Row
+from callsmith_tasks.data.row import Row, row_to_task
 from fixtures.data_rows import RECORDS
 
 CATALOG = load(environment={})
@@ -48,7 +48,7 @@ def test_the_prompt_is_the_served_one_and_the_completion_parses_back(variant: st
 def test_the_completion_ends_with_the_token_that_stops_a_turn() -> None:
     for row in rows():
         completion = render_row(row, template()).completion
-        assert completion.endswith("<|tool_response>" if row.calls else "<turn|>\n")
+        assert completion.endswith("<|tool_response>" if row.calls else "<turn|>")
 
 
 def test_what_the_template_refuses_is_rejected_with_its_reason() -> None:
@@ -126,3 +126,15 @@ def test_lengths_count_the_whole_text() -> None:
         [Rendered(id="a", prompt="one two", completion=" three")], lambda t: len(t.split())
     )
     assert (found.total, found.prompt) == ((3,), (2,))
+
+
+@pytest.mark.parametrize("name", ["gemma4", "qwen3"])
+def test_what_is_shown_is_what_a_trainer_learns(name: str) -> None:
+    from callsmith_trl.rows import completion_of, prompt_of, target_message
+
+    made = load().build("template", name)
+    for row in rows():
+        task = row_to_task(row)
+        rendered = render_row(row, made)
+        assert rendered.prompt == prompt_of(task, made).text
+        assert rendered.completion == completion_of(task, made, target_message(task))

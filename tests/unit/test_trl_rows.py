@@ -18,12 +18,12 @@ from callsmith import (
     Segment,
     Task,
     Template,
+    cut_prompt,
     load,
 )
 from callsmith_trl.rows import (
     completion_of,
     completion_prompt,
-    cut,
     prompt_of,
     target_message,
     training_row,
@@ -190,7 +190,7 @@ SEGMENTS = st.lists(
 @given(segments=SEGMENTS, start=st.integers(0, 40), length=st.integers(0, 40))
 def test_a_cut_is_a_slice_of_the_text(segments: list[Segment], start: int, length: int) -> None:
     prompt = Prompt(segments=tuple(segments))
-    part = cut(prompt, start, start + length)
+    part = cut_prompt(prompt, start, start + length)
     assert part.text == prompt.text[start : start + length]
     origins = "".join(segment.origin[3] * len(segment.text) for segment in segments)
     assert (

@@ -6,9 +6,8 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from callsmith import Prompt, Segment
+from callsmith import Prompt, Segment, cut_prompt
 from callsmith_trl.corrupted_values import shuffled
-from callsmith_trl.rows import cut
 
 SIGN = re.compile(r"<[^<>\s]{1,24}>|[^\w\s]")
 """A control token as a whole, or one sign."""
@@ -72,6 +71,6 @@ def _closing(text: str, place: int) -> int:
 
 def _spliced(written: Prompt, start: int, end: int, text: str) -> Prompt:
     """The characters [start, end) replaced by `text`, which counts as content."""
-    head, tail = cut(written, 0, start), cut(written, end, len(written.text))
+    head, tail = cut_prompt(written, 0, start), cut_prompt(written, end, len(written.text))
     middle = (Segment(text=text, origin="content"),) if text else ()
     return Prompt(segments=(*head.segments, *middle, *tail.segments))

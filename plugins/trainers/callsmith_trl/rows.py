@@ -6,7 +6,7 @@ would give every tool every other tool's properties), and no trainer tokenises t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from callsmith import (
@@ -16,10 +16,10 @@ from callsmith import (
     Prompt,
     PromptTokens,
     RenderError,
-    Segment,
     Task,
     Template,
     ToolCall,
+    completion_after,
 )
 
 
@@ -117,69 +117,7 @@ def completion_prompt(
     task: Task, template: Template, message: Message, *, thinking: bool = False
 ) -> Prompt:
     """The same, with the origin of its characters, so that content forms no control tokens."""
-    prompt = prompt_of(task, template, thinking=thinking).text
-    conversation = (*task.messages, message)
-    whole = template.render(
-        conversation, task.tools, thinking=thinking, add_generation_prompt=False
-    )
-    start = _start(task, template, prompt, whole.text, thinking=thinking)
-    tail = cut(whole, start, len(whole.text))
-    end = _end(tail, template.stop)
-    if end is None:
-        raise RenderError(
-            "the template ends the turn with none of its stop strings "
-            f"({', '.join(map(repr, template.stop)) or 'it has none'}), so a model trained on it "
-            "would never stop"
-        )
-    return cut(tail, 0, end)
-
-
-def cut(prompt: Prompt, start: int, end: int) -> Prompt:
-    """The characters [start, end) of a prompt, with their origins."""
-    found: list[Segment] = []
-    place = 0
-    for segment in prompt.segments:
-        text = segment.text[max(0, start - place) : max(0, end - place)]
-        if text:
-            found.append(Segment(text=text, origin=segment.origin))
-        place += len(segment.text)
-    return Prompt(segments=tuple(found), changes=prompt.changes)
-
-
-def _start(task: Task, template: Template, prompt: str, whole: str, *, thinking: bool) -> int:
-    if whole.startswith(prompt):
-        return len(prompt)
-    history = template.render(
-        task.messages, task.tools, thinking=thinking, add_generation_prompt=False
-    ).text
-    if not (whole.startswith(history) and prompt.startswith(history)):
-        raise RenderError(
-            "the template changes the prompt once an answer follows, so the completion cannot be "
-            "told apart"
-        )
-    # The generation prompt has lines that a finished turn has not (an empty thought): the turn
-    # still opens with the same line, and what follows it is the completion.
-    opening, turn = prompt[len(history) :], whole[len(history) :]
-    line = opening[: opening.find("\n") + 1]
-    if not line or not turn.startswith(line):
-        raise RenderError("a turn does not open as the prompt for one does")
-    return len(history) + len(line)
-
-
-def _end(tail: Prompt, stops: Sequence[str]) -> int | None:
-    """Where the turn ends: behind the first stop string that the template itself wrote."""
-    place = 0
-    for segment in tail.segments:
-        if segment.origin == "control":
-            ends = [
-                (found, found + len(stop))
-                for stop in stops
-                if stop and (found := segment.text.find(stop)) >= 0
-            ]
-            if ends:
-                return place + min(ends)[1]
-        place += len(segment.text)
-    return None
+    return completion_after(template, task.messages, task.tools, message, thinking=thinking)
 
 
 def _optional(row: JsonValue) -> bool:

@@ -200,13 +200,6 @@ def read_model(model: Any, tokens: Sequence[tuple[int, str]]) -> Matrices:
     )
 
 
-def dead_ids(model: Any, tokens: Sequence[tuple[int, str]]) -> list[int]:
-    """Those of `tokens` (id, text) whose row in the embedding or the head looks untrained."""
-    matrices = read_model(model, tokens)
-    rows = (*matrices.embedding, *matrices.head)
-    return sorted({row.id for row in rows if row.dead})
-
-
 def trained_rows(module: Any) -> Trained:
     """Which rows of an embedding or head will get a gradient."""
     if hasattr(module, "lora_A") or hasattr(module, "lora_embedding_A"):

@@ -95,7 +95,7 @@ def prepare(
 
 
 def render_all(
-    rows: Sequence[Row], template: Template, *, thinking: bool | None = None
+    rows: Sequence[Row], template: Template, *, thinking: bool = False
 ) -> tuple[list[tuple[Row, Rendered]], list[Rejected]]:
     """Rows with their texts, and the rows that cannot be trained with this template.
 
@@ -110,7 +110,7 @@ def render_all(
         except RenderError as error:
             refused.append(_refused(row, "not-rendered", str(error)))
             continue
-        problem = parse_problem(row, rendered, template)
+        problem = parse_problem(row, rendered, template, thinking=thinking)
         if problem:
             refused.append(_refused(row, "not-parsed", problem))
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from callsmith import RenderError, Template, ToolCall
+from callsmith import RenderError, Template, ToolCall, completion_after
 from callsmith_tasks.data.row import Row, canonical, text_of
 
 
@@ -23,43 +23,25 @@ class Rendered:
     completion: str
 
 
-def render_row(row: Row, template: Template, *, thinking: bool | None = None) -> Rendered:
+def render_row(row: Row, template: Template, *, thinking: bool = False) -> Rendered:
     """Renders a row. `prompt` is byte-identical to what an arm with this template sends.
 
-    Raises `RenderError` where the template refuses the row, or where its rendered conversation
-    does not continue its own prompt (then no completion would be what serving lets it write).
+    `completion` ends with the stop string at which serving ends. Raises `RenderError` where the
+    template refuses the row, or where its rendered conversation does not continue its own prompt.
     """
     prompt = template.render(row.messages, row.tools, thinking=thinking).text
-    conversation = (*row.messages, row.turn)
-    full = template.render(
-        conversation, row.tools, thinking=thinking, add_generation_prompt=False
-    ).text
-    if full.startswith(prompt):
-        return _rendered(row, prompt, full[len(prompt) :])
-    history = template.render(
-        row.messages, row.tools, thinking=thinking, add_generation_prompt=False
-    ).text
-    if not (full.startswith(history) and prompt.startswith(history)):
-        raise RenderError(
-            f"row {row.id}: the template changes the prompt when the answer follows; "
-            "its completion cannot be told apart"
-        )
-    # The generation prompt has lines that a finished turn has not (an empty thought): the turn
-    # still opens with the same line, and what follows it is the completion.
-    opening, turn = prompt[len(history) :], full[len(history) :]
-    line = opening[: opening.find("\n") + 1]
-    if not line or not turn.startswith(line):
-        raise RenderError(f"row {row.id}: a turn does not open as the generation prompt does")
-    return _rendered(row, prompt, turn[len(line) :])
-
-
-def _rendered(row: Row, prompt: str, completion: str) -> Rendered:
-    if not completion:
-        raise RenderError(f"row {row.id}: the template writes nothing for the answer")
+    try:
+        completion = completion_after(
+            template, row.messages, row.tools, row.turn, thinking=thinking
+        ).text
+    except RenderError as error:
+        raise RenderError(f"row {row.id}: {error}") from error
     return Rendered(id=row.id, prompt=prompt, completion=completion)
 
 
-def parse_problem(row: Row, rendered: Rendered, template: Template) -> str:
+def parse_problem(
+    row: Row, rendered: Rendered, template: Template, *, thinking: bool = False
+) -> str:
     """Why the template's parser does not read the gold calls out of the completion; "" if it does.
 
     The text is given as serving does: up to the first of the template's stop strings.
@@ -67,7 +49,7 @@ def parse_problem(row: Row, rendered: Rendered, template: Template) -> str:
     text = rendered.completion
     for stop in template.stop:
         text = text.partition(stop)[0]
-    prompt = template.render(row.messages, row.tools)
+    prompt = template.render(row.messages, row.tools, thinking=thinking)
     reply = template.parse(text, row.tools, after=prompt)
     wanted = [(call.name, call.arguments) for call in row.calls]
     found = [(call.name, call.arguments) for call in reply.calls]
@@ -80,7 +62,7 @@ def parse_problem(row: Row, rendered: Rendered, template: Template) -> str:
 
 
 def to_trl_rows(
-    rows: Iterable[Row], template: Template, *, thinking: bool | None = None
+    rows: Iterable[Row], template: Template, *, thinking: bool = False
 ) -> list[dict[str, str]]:
     """Rows for `Dataset.from_list` and TRL's trainers: `id`, `prompt`, `completion`, all text."""
     rendered = (render_row(row, template, thinking=thinking) for row in rows)
