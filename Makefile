@@ -22,7 +22,7 @@ test-serve: $(SERVE)/.ready
 
 test-train: $(SERVE)/.ready
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 \
-		$(SERVE)/bin/pytest -m train tests/train_suite tests/property/test_*_render_differential.py
+		$(SERVE)/bin/pytest tests/train_suite tests/property/test_*_render_differential.py
 
 test-jax: $(JAX_HOME)/.ready
 	CALLSMITH_JAX_HOME=$(JAX_HOME) $(BIN)/pytest tests/jax_suite -m jax
