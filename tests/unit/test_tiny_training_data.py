@@ -17,10 +17,10 @@ from callsmith_tiny.tokens import Tokens
 from callsmith_tiny.training.evaluate import is_right, same, wilson
 from callsmith_tiny.training.gemma_format import literal, prompt_text, read_calls
 from callsmith_tiny.training.generator import Example, Generator
-from callsmith_tiny.training.mixes import EASY, FIRST, FULL, MIDDLE, mix_at
+from callsmith_tiny.training.mixes import DOCUMENTED, EASY, FIRST, FULL, MIDDLE, Mix, mix_at
 from callsmith_tiny.training.vocabulary import Pools, is_held_out, number_is_held_out
 
-MIXES = {"first": FIRST, "easy": EASY, "middle": MIDDLE, "full": FULL}
+MIXES = {"first": FIRST, "easy": EASY, "middle": MIDDLE, "full": FULL, "documented": DOCUMENTED}
 KINDS = tuple(FULL.kinds)
 COUNT = 60
 CANONICAL = (
@@ -34,10 +34,12 @@ CANONICAL = (
 """Canonical cases of the forms that the generator uses."""
 
 
-def drawn(kind: str | None = None, split: str = "train", count: int = COUNT) -> Iterator[Example]:
+def drawn(
+    kind: str | None = None, split: str = "train", count: int = COUNT, mix: Mix = FULL
+) -> Iterator[Example]:
     generator = Generator("heldout" if split == "heldout" else "train", 3)
     for index in range(count):
-        yield generator.example(index, FULL, kind)
+        yield generator.example(index, mix, kind)
 
 
 def as_messages(example: Example) -> list[Message]:
@@ -83,10 +85,11 @@ def test_the_same_seed_and_index_give_the_same_conversation(mix: str) -> None:
     assert ours != [other.example(i, MIXES[mix]) for i in range(20)]
 
 
+@pytest.mark.parametrize("mix", ["full", "documented"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_prompts_are_what_the_template_renders(kind: str) -> None:
+def test_prompts_are_what_the_template_renders(kind: str, mix: str) -> None:
     template = Gemma4Template(Gemma4Config(variant="small"))
-    for example in drawn(kind):
+    for example in drawn(kind, mix=MIXES[mix]):
         rendered = template.render(as_messages(example), as_tools(example), thinking=False)
         assert rendered.text == example.prompt
 
@@ -110,11 +113,12 @@ def test_prompts_equal_the_canonical_texts(shared: Path) -> None:
     assert compared >= 5
 
 
+@pytest.mark.parametrize("mix", ["full", "documented"])
 @pytest.mark.parametrize("kind", ["single", "several", "chain", "later_turn"])
-def test_completions_are_read_as_the_calls_that_they_are(kind: str) -> None:
+def test_completions_are_read_as_the_calls_that_they_are(kind: str, mix: str) -> None:
     template = Gemma4Template(Gemma4Config(variant="small"))
     seen = 0
-    for example in drawn(kind):
+    for example in drawn(kind, mix=MIXES[mix]):
         if not example.calls:
             continue
         seen += 1
@@ -146,9 +150,9 @@ def words_of(example: Example) -> set[str]:
 
 
 def test_training_and_held_out_words_never_meet() -> None:
-    for kind in ("single", "several"):
-        train = set().union(*(words_of(e) for e in drawn(kind, count=300)))
-        heldout = set().union(*(words_of(e) for e in drawn(kind, "heldout", count=300)))
+    for kind, mix in (("single", FULL), ("several", FULL), ("single", DOCUMENTED)):
+        train = set().union(*(words_of(e) for e in drawn(kind, count=300, mix=mix)))
+        heldout = set().union(*(words_of(e) for e in drawn(kind, "heldout", count=300, mix=mix)))
         fixed = {"https", "json", "and", "the"}
         assert len(train) > 1000
         assert len(heldout) > 1000
@@ -204,10 +208,39 @@ def test_the_curriculum_begins_easy_and_ends_with_everything() -> None:
         "<|tool_call>call:f{a:x}<tool_call|>",
         "<|tool_call>call:f{a:1,a:2}<tool_call|>",
         "<|tool_call>call:f{a:1 b:2}<tool_call|>",
+        "<|tool_call>call:f{a:[1,]}<tool_call|>",
+        "<|tool_call>call:f{a:[1 2]}<tool_call|>",
+        "<|tool_call>call:f{a:[x]}<tool_call|>",
+        "<|tool_call>call:f{a:[1}<tool_call|>",
     ],
 )
 def test_the_strict_reader_refuses_everything_else(text: str) -> None:
     assert read_calls(text) is None
+
+
+def test_documented_requests_give_what_is_required_and_nothing_unsaid() -> None:
+    optional = lists = said_by_description = 0
+    for example in drawn("single", count=300, mix=DOCUMENTED):
+        text = example.messages[-1]["content"]
+        (name, arguments), *more = example.calls
+        tool = next(tool for tool in example.tools if tool["name"] == name)
+        parameters = tool["parameters"]["properties"]
+        required = set(tool["parameters"].get("required", ()))
+        assert not more
+        assert required <= set(arguments) <= set(parameters)
+        optional += len(parameters) > len(arguments)
+        for key, value in arguments.items():
+            said_by_description += key not in text and key.replace("_", " ") not in text
+            lists += isinstance(value, list)
+            for item in value if isinstance(value, list) else [value]:
+                # A boolean may be said in other words; everything else stands in the request.
+                assert isinstance(item, bool) or str(item) in text
+    assert min(optional, lists, said_by_description) > 30
+
+
+def test_the_strict_reader_reads_lists() -> None:
+    text = '<|tool_call>call:f{a:[1,-2.5],b:[<|"|>x, y]<|"|>,<|"|>z<|"|>],c:[]}<tool_call|>'
+    assert read_calls(text) == [("f", {"a": [1, -2.5], "b": ["x, y]", "z"], "c": []})]
 
 
 def test_the_judge_of_the_evaluation() -> None:

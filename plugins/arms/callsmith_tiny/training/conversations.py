@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MixName = Literal[
-    "first", "quick", "easy", "middle", "full", "natural", "plain", "hard", "everyday"
+    "first", "quick", "easy", "middle", "full", "natural", "plain", "hard", "everyday", "documented"
 ]
 """The mixes of `mixes.py` by name; a test holds the two lists together."""
 
@@ -24,7 +24,8 @@ class Part(BaseModel):
         default="full",
         description="How requests are phrased and how large the tools are: `quick` (one or two "
         "short tools, every value after its name) … `plain` (every value named), `full` (all "
-        "phrasings), `natural` (more values without their names, everyday turns).",
+        "phrasings), `natural` (more values without their names, everyday turns), `documented` "
+        "(tools as libraries document them: optional parameters, lists, units, few values bare).",
     )
     kinds: tuple[Kind, ...] = Field(
         default=(),

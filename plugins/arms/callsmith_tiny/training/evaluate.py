@@ -26,7 +26,7 @@ from callsmith_tiny.tokens import Tokens
 
 from .gemma_format import read_calls
 from .generator import Example, Generator
-from .mixes import FULL, NATURAL, PLAIN
+from .mixes import DOCUMENTED, FULL, NATURAL, PLAIN
 
 Calls = Sequence[tuple[str, Mapping[str, object]]]
 
@@ -35,10 +35,14 @@ CELLS: Mapping[str, int] = {
     "plain/1": 400, "plain/2": 400, "plain/3": 400,
     "single/1": 300, "single/2": 300, "single/3": 300, "single/0": 150, "single/4": 150,
     "natural": 300, "several": 250, "none": 250, "follow_up": 250, "chain": 250, "later_turn": 250,
+    "documented": 400,
 }  # fmt: skip
 """How many examples of which kind. `plain` are single calls whose request has the words of the
 tool's name and a name for every value; `single` are drawn from all phrasings; both by their number
-of arguments. `natural` are single calls with 0 to 4 arguments in everyday phrasings."""
+of arguments. `natural` are single calls with 0 to 4 arguments in everyday phrasings, `documented`
+single calls of tools as libraries document them."""
+
+MIXES = {"plain": PLAIN, "natural": NATURAL, "documented": DOCUMENTED}
 
 
 def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
@@ -87,8 +91,8 @@ def examples(cell: str, count: int) -> list[Example]:
     """The held-out examples of a cell; the same ones every time."""
     generator = Generator("heldout", SEED + list(CELLS).index(cell))
     kind, _, count_of = cell.partition("/")
-    mix = {"plain": PLAIN, "natural": NATURAL}.get(kind, FULL)
-    if kind in ("plain", "natural"):
+    mix = MIXES.get(kind, FULL)
+    if kind in MIXES:
         kind = "single"
     if count_of:
         mix = replace(mix, argument_counts={int(count_of): 1.0})

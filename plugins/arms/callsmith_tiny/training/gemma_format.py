@@ -26,9 +26,11 @@ def quoted(text: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A scalar argument as the format writes it."""
+    """A scalar argument, or a list of them, as the format writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ",".join(literal(item) for item in value) + "]"
     if isinstance(value, str):
         return quoted(value)
     return str(value)
@@ -51,6 +53,8 @@ def _property(name: str, schema: Mapping[str, Any]) -> str:
         parts.append(f"description:{quoted(schema['description'])}")
     if schema.get("enum") and schema["type"] == "string":
         parts.append("enum:[" + ",".join(quoted(v) for v in schema["enum"]) + "]")
+    if schema["type"] == "array":
+        parts.append(f"items:{{type:{quoted(schema['items']['type'].upper())}}}")
     parts.append(f"type:{quoted(schema['type'].upper())}")
     return f"{name}:{{{','.join(parts)}}}"
 
@@ -121,7 +125,11 @@ def completion_text(
 
 
 _CALL = re.compile(r"<\|tool_call>call:([^{}]+)\{(.*?)\}<tool_call\|>", re.DOTALL)
-_ARGUMENT = re.compile(r'([^:,{}]+):(?:<\|"\|>(.*?)<\|"\|>|([^,<>]*))(?:,|$)', re.DOTALL)
+_ITEM = re.compile(r'<\|"\|>(.*?)<\|"\|>|([^,<>\[\]]+)', re.DOTALL)
+_ARGUMENT = re.compile(
+    r'([^:,{}]+):(?:<\|"\|>(.*?)<\|"\|>|(\[(?:<\|"\|>.*?<\|"\|>|[^\[\]<>])*\])|([^,<>\[\]]*))(?:,|$)',
+    re.DOTALL,
+)
 
 
 def read_calls(text: str) -> list[tuple[str, dict[str, object]]] | None:
@@ -141,7 +149,7 @@ def read_calls(text: str) -> list[tuple[str, dict[str, object]]] | None:
             if pair.start() != inside or pair.group(1) in arguments:
                 return None
             inside = pair.end()
-            value = pair.group(2) if pair.group(2) is not None else _scalar(pair.group(3))
+            value = _value(pair.group(2), pair.group(3), pair.group(4))
             if value is None:
                 return None
             arguments[pair.group(1)] = value
@@ -149,6 +157,25 @@ def read_calls(text: str) -> list[tuple[str, dict[str, object]]] | None:
             return None
         calls.append((match.group(1), arguments))
     return calls if at == len(text) and calls else None
+
+
+def _value(text: str | None, items: str | None, scalar: str | None) -> object:
+    """What one of the three forms says; None if it is none of them."""
+    if text is not None:
+        return text
+    if items is None:
+        return _scalar(scalar or "")
+    values: list[object] = []
+    at = 1
+    for match in _ITEM.finditer(items, 1, len(items) - 1):
+        if match.start() != at + (1 if values else 0) or (values and items[at] != ","):
+            return None
+        at = match.end()
+        value = match.group(1) if match.group(1) is not None else _scalar(match.group(2))
+        if value is None:
+            return None
+        values.append(value)
+    return values if at == len(items) - 1 else None
 
 
 def _scalar(text: str) -> bool | int | float | None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from .documented import DocumentedTool
 from .gemma_format import completion_text, prompt_text
 from .mixes import FULL, Mix
-from .phrasing import Argument, Phrase, Tool, phrase_request
+from .phrasing import Argument, Tool, phrase_request
 from .sentences import (
     ERROR_TEXTS,
     NO_TOOL,
@@ -230,18 +231,22 @@ class Generator:
     def _request(
         self, rng: random.Random, mix: Mix, tool: Tool, tools: list[Tool], plain: bool = False
     ) -> tuple[str, tuple[str, dict[str, Any]], str]:
+        others = [t for t in tools if t is not tool]
         count = weighted(rng, mix.argument_counts)
+        if isinstance(tool, DocumentedTool):
+            phrase = self.maker.documented.request(rng, mix, tool, others, count, plain=plain)
+            return phrase.text, (tool.name, {a.name: a.value for a in phrase.order}), phrase.style
         while len(tool.properties) < count:
             self.maker.add_parameter(rng, tool, mix, rng.random() < mix.described)
         chosen = tool.choose(rng, count)
         arguments = [
             Argument(p, self.values.value(rng, tool.properties[p], mix.simple)) for p in chosen
         ]
-        phrase: Phrase = phrase_request(
+        phrase = phrase_request(
             rng,
             tool,
             arguments,
-            others=[t for t in tools if t is not tool],
+            others=others,
             value_first=mix.value_first,
             bare=mix.bare,
             loose_head=mix.loose_head,

@@ -39,6 +39,8 @@ class Mix:
     """Share of tools whose name is not its words in order with underscores between them."""
     described: float = 0.45
     """Share of tools whose parameters have descriptions."""
+    documented: float = 0.0
+    """Share of tools as libraries document them, with requests that say more than values."""
     kinds: Mapping[str, float] = field(
         default_factory=lambda: {
             "single": 0.58,
@@ -107,6 +109,8 @@ HARD = replace(
 EVERYDAY = replace(NATURAL, known=0.5, akin=0.1, two_words=0.28, spelling=0.2)
 """Everyday phrasings; parameters may be named like the thing that the tool is for."""
 
+DOCUMENTED = replace(NATURAL, documented=1.0, tool_counts=(1, 1, 1, 1, 2, 2, 3, 4))
+"""Tools with sentences for descriptions, optional parameters and lists; see `documented.py`."""
 
 SECOND = ((EASY, 0.05), (FULL, 0.2), (HARD, 0.4), (EVERYDAY, 0.35))
 """What a network that was made larger goes on with."""

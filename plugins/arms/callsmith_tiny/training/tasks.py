@@ -14,7 +14,7 @@ from callsmith import Message, Task, ToolCall, ToolSpec
 
 from .conversations import ConversationsConfig, Part
 from .generator import Example, Generator
-from .mixes import EASY, EVERYDAY, FIRST, FULL, HARD, MIDDLE, NATURAL, PLAIN, QUICK, Mix
+from .mixes import DOCUMENTED, EASY, EVERYDAY, FIRST, FULL, HARD, MIDDLE, NATURAL, PLAIN, QUICK, Mix
 
 MIXES: dict[str, Mix] = {
     "first": FIRST,
@@ -26,6 +26,7 @@ MIXES: dict[str, Mix] = {
     "plain": PLAIN,
     "hard": HARD,
     "everyday": EVERYDAY,
+    "documented": DOCUMENTED,
 }
 
 

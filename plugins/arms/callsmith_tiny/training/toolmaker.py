@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from .documented import Documented, DocumentedTool
 from .mixes import Mix
 from .phrasing import Tool
 from .values import Values
@@ -26,6 +27,7 @@ class ToolMaker:
     def __init__(self, pools: Pools, values: Values) -> None:
         self.pools = pools
         self.values = values
+        self.documented = Documented(pools, values)
 
     def tools(self, rng: random.Random, mix: Mix) -> list[Tool]:
         """The tools of one conversation, with different names."""
@@ -45,6 +47,8 @@ class ToolMaker:
 
     def tool(self, rng: random.Random, mix: Mix, taken: set[str], like: Tool | None = None) -> Tool:
         """One tool; `like` is one that it shares a word with, `taken` are names in use."""
+        if mix.documented and rng.random() < mix.documented:
+            return self.documented.tool(rng, mix, taken, like)
         pools = self.pools
         while True:
             verb = rng.choice(pools.verbs) if rng.random() < mix.known else pools.word(rng, 0.7)
@@ -80,6 +84,9 @@ class ToolMaker:
 
     def add_parameter(self, rng: random.Random, tool: Tool, mix: Mix, described: bool) -> None:
         """Gives a tool one more parameter of any type."""
+        if isinstance(tool, DocumentedTool):
+            self.documented.add_parameter(rng, tool)
+            return
         pools = self.pools
         name = self.parameter_name(rng, tool, mix)
         kind = rng.choice(TYPES)
