@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from callsmith.agent import run_episode
-    from callsmith.catalog import Catalog, load
+    from callsmith.catalog import Catalog, deciding_options, load
     from callsmith.codec import dumps, from_json, loads, to_json
     from callsmith.component import Component
     from callsmith.config import read_run_file
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         Usage,
         Verdict,
     )
+    from callsmith.weights.bases import check_adapter_base, weights_fingerprint
     from callsmith.wire import (
         ControlCheck,
         decode_arguments,
@@ -166,8 +167,10 @@ __all__ = [
     "Verdict",
     "Verifier",
     "__version__",
+    "check_adapter_base",
     "completion_after",
     "cut_prompt",
+    "deciding_options",
     "decode_arguments",
     "dumps",
     "from_json",
@@ -188,6 +191,7 @@ __all__ = [
     "to_json",
     "tool_from_openai",
     "tool_to_openai",
+    "weights_fingerprint",
     "wilson_interval",
 ]
 
@@ -195,6 +199,7 @@ _MODULES = {
     "callsmith.agent": ("run_episode",),
     "callsmith.catalog": (
         "Catalog",
+        "deciding_options",
         "load",
     ),
     "callsmith.codec": (
@@ -285,6 +290,10 @@ _MODULES = {
         "Turn",
         "Usage",
         "Verdict",
+    ),
+    "callsmith.weights.bases": (
+        "check_adapter_base",
+        "weights_fingerprint",
     ),
     "callsmith.wire": (
         "ControlCheck",

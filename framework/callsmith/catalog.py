@@ -54,6 +54,25 @@ class Resolved:
         """All options, defaults included, as JSON."""
         return self.config.model_dump(mode="json") if self.config else {}
 
+    def deciding_options(self) -> dict[str, Any]:
+        """The options that a result depends on."""
+        return deciding_options(self.config) if self.config else {}
+
+
+def deciding_options(config: pydantic.BaseModel) -> dict[str, Any]:
+    """All options but those that change no result, as JSON, defaults included.
+
+    A field says that it is one of those by `Field(json_schema_extra={"decides": False})`, such as
+    an interval of progress lines: a pipeline's step is not run again because it changed.
+    """
+    shown = {
+        name
+        for name, field in type(config).model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+        and field.json_schema_extra.get("decides") is False
+    }
+    return config.model_dump(mode="json", exclude=shown)
+
 
 class Catalog:
     """What is installed. Whoever needs it is handed it; there is no global one."""

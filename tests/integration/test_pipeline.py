@@ -171,7 +171,7 @@ def test_what_changed_is_done_again_with_what_depends_on_it(callsmith: Run, toy:
     assert "sft: dev changed" in done.stderr
     after = {path.name for path in (toy / "runs" / "toy" / "steps").iterdir()}
     assert before < after  # old results are kept
-    edit(toy / "p.yaml", "units: 6", "units: 5")
+    edit(toy / "p.yaml", "units: 6", "talkative: true, units: 5")  # which decides nothing
     edit(toy / "dev.jsonl", "good morning", "hello")
     assert run(callsmith) == []  # and found again
     assert {path.name for path in (toy / "runs" / "toy" / "steps").iterdir()} == after
@@ -239,7 +239,7 @@ def test_check_looks_at_everything_and_runs_nothing(callsmith: Run, toy: Path) -
     ]
     described = json.loads(callsmith("check", "p.yaml", "--json").stdout)
     assert described["steps"]["sft"]["train"]["options"] == {
-        "units": 4, "seconds": 0.0, "adapter": False, "end": "",
+        "units": 4, "seconds": 0.0, "adapter": False, "talkative": False, "end": "",
     }  # fmt: skip
     assert not (toy / "runs").exists()
     edit(toy / "p.yaml", "checkpoint: dpo", "checkpoint: dop")

@@ -53,7 +53,7 @@ class StepInputs:
 
     def _of_train(self, step: TrainPlan) -> dict[str, Any]:
         catalog = self.plan.catalog
-        inputs: dict[str, Any] = {"train": step.describe(), "model": step.model}
+        inputs: dict[str, Any] = {"train": step.deciding(), "model": step.model}
         if step.base is not None and not step.base.step:
             if step.base.folder is not None:
                 self.bases[step.name] = base = folder_checkpoint(step.base.folder)

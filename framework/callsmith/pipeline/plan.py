@@ -48,10 +48,14 @@ class TrainPlan:
         return tuple(dict.fromkeys((*base, *(t for t in self.frame.traces if isinstance(t, str)))))
 
     def describe(self) -> dict[str, Any]:
-        """What decides the result, as JSON, defaults included."""
+        """All of it as JSON, defaults included."""
+        return self.deciding() | {"options": self.trainer.options()}
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides the result: without the trainer's options that change none."""
         return {
             "use": self.trainer.offer.full_name,
-            "options": self.trainer.options(),
+            "options": self.trainer.deciding_options(),
             "base": self.base and self.base.describe(),
             "tasks": _describe(self.tasks),
             "dev": _describe(self.dev),

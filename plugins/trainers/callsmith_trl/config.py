@@ -14,8 +14,12 @@ from pydantic import (
     PositiveInt,
     field_validator,
 )
+from pydantic.config import JsonDict
 
 Name = Annotated[str, Field(min_length=1)]
+
+UNDECIDED: JsonDict = {"decides": False}
+"""For options that change nothing of what is trained: a stage goes on when they change."""
 
 EMBEDDINGS = ("embed_tokens", "lm_head", "wte", "embed_out")
 """What embeddings and heads are called in models of transformers."""
@@ -72,14 +76,18 @@ class TrainerConfig(BaseModel):
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="cpu, cuda or cuda:1; auto: the first GPU if there is one",
+        json_schema_extra=UNDECIDED,
     )
     memory_gib: PositiveFloat | None = Field(
-        default=None, description="on a GPU: a hard cap on what this process may take"
+        default=None,
+        description="on a GPU: a hard cap on what this process may take",
+        json_schema_extra=UNDECIDED,
     )
     threads: NonNegativeInt = Field(
         default=1,
         description="PyTorch's threads on the CPU; 0 leaves them as they are. Several are slower "
         "than one for small models on a shared machine",
+        json_schema_extra=UNDECIDED,
     )
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flash_attention_3"] = Field(
         default="auto", description="the implementation of attention, in transformers' words"
@@ -161,15 +169,24 @@ class TrainerConfig(BaseModel):
         description="generation during training, by which the best checkpoint is chosen",
     )
     save_every: NonNegativeInt = Field(
-        default=0, description="steps between checkpoints to resume from; 0: about ten in all"
+        default=0,
+        description="steps between checkpoints to resume from; 0: about ten in all",
+        json_schema_extra=UNDECIDED,
     )
-    log_every: PositiveInt = Field(default=1, description="steps between two progress reports")
+    log_every: PositiveInt = Field(
+        default=1,
+        description="steps between two progress reports",
+        json_schema_extra=UNDECIDED,
+    )
     report_to: tuple[Name, ...] = Field(
         default=(),
         description="trackers by transformers' names: trackio, wandb, tensorboard, …",
+        json_schema_extra=UNDECIDED,
     )
     keep_checkpoints: bool = Field(
-        default=False, description="keep the trainer's own checkpoints when all is done"
+        default=False,
+        description="keep the trainer's own checkpoints when all is done",
+        json_schema_extra=UNDECIDED,
     )
 
     @field_validator("targets")

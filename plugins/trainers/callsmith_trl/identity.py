@@ -11,26 +11,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from callsmith import ConfigError, Task, TrainJob, to_json
+from callsmith import ConfigError, Task, TrainJob, deciding_options, to_json, weights_fingerprint
 from callsmith_trl.config import TrainerConfig
-from callsmith_trl.folders import fingerprint
 
 LIBRARIES = ("callsmith", "trl", "transformers", "peft", "torch", "bitsandbytes", "datasets")
-UNDECIDED = {
-    "report_to", "log_every", "keep_checkpoints", "threads", "device", "memory_gib", "save_every",
-}  # fmt: skip
-"""Options that do not decide what is trained: a job goes on when they change."""
 BEGUN = ("trainer", "checkpoint.json")
 """What a folder has once something was trained in it."""
 
 
 def identity(method: str, config: TrainerConfig, job: TrainJob) -> dict[str, str]:
     """What makes a job this one, as digests by name."""
-    options = config.model_dump(mode="json", exclude=UNDECIDED)
+    options = deciding_options(config)
     weights: list[str] = []
     if job.base is not None:
         weights = [
-            fingerprint(Path(place).expanduser())
+            weights_fingerprint(Path(place).expanduser())
             for place in (job.base.path, job.base.adapter)
             if place
         ]

@@ -1,0 +1,1 @@
+"""Weights as files: which model a folder holds, told without loading it."""
