@@ -171,6 +171,16 @@ def test_prompts_and_completions_for_trl(callsmith: Callsmith, tmp_path: Path) -
     assert (refused["id"], refused["reason"]) == ("xlam-1", "not-rendered")
 
 
+def test_that_nothing_is_left_is_no_success(callsmith: Callsmith, tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "d.jsonl", xlam("See <|turn>?"))
+    done = callsmith(
+        *("data", "convert", str(path), "--out", "o", "--as", "trl", "--template", "gemma4")
+    )
+    assert done.returncode == 2
+    assert "error: no row is left to train on; o/quarantine.jsonl" in done.stderr
+    assert len(lines(tmp_path / "o" / "quarantine.jsonl")) == 1
+
+
 def test_a_split_is_a_task_set(callsmith: Callsmith, tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "d.jsonl", xlam())
     converted(callsmith, str(path), "--out", "o", "--as", "tasks")
@@ -249,7 +259,7 @@ def test_only_what_was_judged_right_becomes_training_data(
     reasons = {item["id"]: item["reason"] for item in lines(tmp_path / "o" / "quarantine.jsonl")}
     assert reasons == {"a/t2/0": "failed-calls-match", "a/t3/0": "unfinished"}
     other = callsmith("data", "convert", str(path), "--out", "p", "--require", "strict")
-    assert other.returncode == 0, other.stderr
+    assert other.returncode == 2  # and nothing is left
     reasons = {item["id"]: item["reason"] for item in lines(tmp_path / "p" / "quarantine.jsonl")}
     assert reasons["a/t1/0"] == "not-judged"
 

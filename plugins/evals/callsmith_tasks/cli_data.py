@@ -225,6 +225,10 @@ def convert(
     print_counts(kept, [*quarantine, *removed])
     sizes = ", ".join(f"{name} {len(files[f'{name}.jsonl'])}" for name in prepared.splits)
     click.echo(f"{out}: {sizes}; {len(quarantine)} in quarantine, {len(removed)} removed")
+    if not files["train.jsonl"]:
+        raise ConfigError(
+            f"no row is left to train on; {out / 'quarantine.jsonl'} and removed.jsonl say why"
+        )
 
 
 def _checker(catalog: Catalog) -> RowChecker:
