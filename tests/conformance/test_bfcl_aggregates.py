@@ -14,7 +14,7 @@ import pytest
 
 from callsmith_bfcl.folder_report import leaderboard, summarize_model
 from callsmith_bfcl.registry import registry
-from callsmith_bfcl.results import find_result_files
+from callsmith_bfcl.result_folders import find_result_files
 from callsmith_bfcl.score_files import read_scores
 from callsmith_bfcl.score_folder import Options, score_models
 from fixtures.small_bfcl import find_wheel

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ import pytest
 from callsmith_bfcl.agentic import check_answer
 from callsmith_bfcl.data import Entry, load_entries
 from callsmith_bfcl.multi_turn import LiveApis, MultiTurnChecker
+from callsmith_bfcl.multi_turn.apis import Apis, InitialStates, Side
+from callsmith_bfcl.multi_turn.loader import ApiSources
 from callsmith_bfcl.wheel import Wheel
+from fixtures.small_apis import SmallEntry
 from fixtures.small_bfcl import find_wheel
 
 CATEGORIES = ("base", "miss_func", "miss_param", "long_context")
@@ -99,6 +103,35 @@ def test_every_answer_is_right_and_raises_nothing(wheel: Wheel, entries: dict[st
         results += [text for turn in checker.answer_results(entry) for text in turn]
     assert len(results) == 4_625
     assert not [text for text in results if text.startswith("Error during execution")]
+
+
+@pytest.mark.parametrize("long_context", [False, True])
+def test_no_method_changes_the_looked_up_flight_costs_in_place(
+    wheel: Wheel, entries: dict[str, Entry], long_context: bool
+) -> None:
+    # What `clones.REPLACED_WHOLE` relies on: copies of an instance share this attribute.
+    apis = Apis(ApiSources(wheel).load())
+    category = "long_context" if long_context else "base"
+    calls = [
+        call
+        for entry in entries.values()
+        if entry.id.startswith(f"multi_turn_{category}") and "TravelAPI" in entry.involved_classes
+        for turn in entry.ground_truth
+        for call in turn
+    ]
+    config = {"access_token": "t", "credit_card_list": {"c": {"balance": 10**9}}}
+    entry = SmallEntry([], ("TravelAPI",), {"TravelAPI": config}, f"multi_turn_{category}_0")
+    side = Side(InitialStates(apis, entry), "model")
+    booking = "book_flight('t', 'c', '2024-01-01', 'SFO', 'LAX', 'economy')"
+    called: set[str] = set()
+    for call in [booking, "get_flight_cost('SFO', 'JFK', '2024-01-01', 'first')", *calls]:
+        before = side.state("TravelAPI")._flight_cost_lookup
+        copy = deepcopy(before)
+        side.execute(call)
+        assert before == copy, call
+        called.add(call.partition("(")[0])
+    assert len(side.state("TravelAPI")._flight_cost_lookup) >= 1
+    assert {"book_flight", "cancel_booking", "get_flight_cost", "set_budget_limit"} <= called
 
 
 async def test_live_sessions_give_the_results_of_scoring(

@@ -36,15 +36,15 @@ def test_every_question_once(file: Path) -> None:
 
 
 def test_they_are_what_data_convert_keeps_out(file: Path, tmp_path: Path) -> None:
-    row = {
-        "messages": [
-            {"role": "user", "content": "1 + 1?"},
-            {"role": "assistant", "content": "2"},
-        ],
-        "tools": [],
-    }
+    def row(question: str) -> str:
+        answer = {"role": "assistant", "content": "2"}
+        return json.dumps(
+            {"messages": [{"role": "user", "content": question}, answer], "tools": []}
+        )
+
     source = tmp_path / "rows.jsonl"
-    source.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    kept = "Which number comes after the first one?"
+    source.write_text(f"{row('1 + 1?')}\n{row(kept)}\n", encoding="utf-8")
     arguments = ["convert", str(source), "--format", "trl", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(data, [*arguments, "--questions", str(file)])
     assert done.exit_code == 0, done.output

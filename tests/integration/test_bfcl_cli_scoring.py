@@ -306,6 +306,24 @@ def test_a_corpus_that_is_cut_off_or_gone(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"")[:-4])
     assert "cannot be read after line 0" in refused("parity", tmp_path / "cut.gz")
     assert "there is no such file" in refused("parity", tmp_path / "gone.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    assert "holds no row" in refused("parity", tmp_path / "empty.jsonl")
+
+
+def test_one_absurd_count_of_tokens_stops_nothing(tmp_path: Path) -> None:
+    right = calls("simple_python")
+    spoilt = (10**4000, float("nan"), 1e200, "many")
+    rows = [
+        {"id": entry, "result": right[entry], "input_token_count": n, "latency": n}
+        for entry, n in zip(right, (*spoilt, 5, 6), strict=False)
+    ]
+    write_results(result_path(tmp_path, "gpt-4o-2024-11-20-FC", "simple_python"), rows)
+    result = run("score", tmp_path, "--partial", "--json")
+    assert result.exit_code == 0, result.output
+    assert "NaN" not in result.stdout
+    (model,) = json.loads(result.stdout)["models"]
+    assert model["categories"]["simple_python"]["total_count"] == len(rows)
+    assert model["cost"]["latency_mean_s"] == 5.5
 
 
 def test_folders_that_cannot_be_scored(right: Path, tmp_path: Path) -> None:

@@ -98,6 +98,34 @@ def test_prompting_reads_the_calls_from_the_text() -> None:
     assert not judged(found, task, episode(task, f"I call {call.name}."))["bfcl"].passed
 
 
+def test_strictly_the_table_lists_where_the_official_verdict_differs() -> None:
+    # The empty string for a text that may be left out: right officially (A3).
+    found = benchmark(categories=["simple_python"], ids=["simple_python_218"], strict=True)
+    (task,) = found.tasks()
+    (call,) = gold(found.entries()[task.id])
+    assert isinstance(call.arguments, dict)
+    entry = found.entries()[task.id]
+    ((name, accepted),) = entry.ground_truth[0].items()
+    assert name.replace(".", "_") == call.name
+    schema = entry.functions[0]["parameters"]["properties"]
+    (optional, *_) = [
+        key for key, values in accepted.items() if "" in values and schema[key]["type"] == "string"
+    ]
+    said = ToolCall(name=call.name, arguments={**call.arguments, optional: ".-/"})
+    judge = found.verifiers()["bfcl"]
+    wrong = judge.verify(task, episode(task, [said]))
+    assert (wrong.passed, wrong.reasons[-1]) == (False, "officially right (A3)")
+    rows = found.summarize([(task, wrong)])
+    assert rows[-1] == {
+        "category": task.id,
+        "note": "strictly value_error:string, officially right (A3)",
+    }
+    right = judge.verify(task, episode(task, [call]))
+    assert (right.passed, right.reasons) == (True, ())
+    lenient = benchmark(categories=["simple_python"], ids=[task.id]).verifiers()["bfcl"]
+    assert lenient.verify(task, episode(task, [said])).passed
+
+
 def test_a_call_where_none_is_due_fails() -> None:
     found = benchmark(categories=["irrelevance"], per_category=1)
     (task,) = found.tasks()
@@ -197,9 +225,10 @@ def test_the_example_runs_and_its_answers_are_scored_the_same_from_a_folder(
         for verdict in verdicts
         if verdict.verifier == "bfcl"
     )
-    assert [(row["category"], row["right"], row["total"]) for row in rows] == [
-        ("simple_python", passed, 4)
-    ]
+    (row, *metrics) = rows
+    assert (row["category"], row["right"], row["total"]) == ("simple_python", passed, 4)
+    titles = ["parseable", "known tools", "schema valid", "right names", "right arguments"]
+    assert [row["category"] for row in metrics] == [f"calls: {title}" for title in titles]
     run(capsys, "export", str(tmp_path / "run"), str(tmp_path / "official"))
     (results,) = (tmp_path / "official").rglob("*_result.json")
     assert results.name == "BFCL_v4_simple_python_result.json"
@@ -208,7 +237,10 @@ def test_the_example_runs_and_its_answers_are_scored_the_same_from_a_folder(
         capsys, "score", str(tmp_path / "official"), "--partial", "--json", "--handler", "fc"
     )
     (model,) = json.loads(report)["models"]
-    assert model["categories"]["simple_python"]["correct_count"] == passed
+    category = model["categories"]["simple_python"]
+    assert category["correct_count"] == passed
+    for row, share in zip(metrics, category["metrics"].values(), strict=True):
+        assert (row["right"], row["total"]) == (share["count"], share["total"])
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

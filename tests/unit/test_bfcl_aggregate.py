@@ -115,6 +115,16 @@ def test_usage_takes_plain_and_nested_numbers_and_drops_zeros() -> None:
     assert usage == Usage(input_tokens=[10, 3], output_tokens=[], seconds=[1.5, 1, 2.5])
 
 
+def test_what_is_no_count_spoils_no_cost() -> None:
+    # NaN and Infinity are JSON to Python, and so is an integer of 4,000 digits.
+    usage = Usage()
+    spoilt = (float("nan"), float("inf"), -float("inf"), 10**4000, -(10**400), 1e200)
+    for value in (*spoilt, 3):
+        usage.add({"latency": value, "input_token_count": value, "output_token_count": [[value]]})
+    assert usage == Usage([3], [3], [3])
+    assert cost_and_latency(usage, Price(1, 1)).dollars == 0.0
+
+
 def test_cost_by_tokens_or_by_time() -> None:
     usage = Usage([1_000_000], [500_000], [3600.0, 36000.0])
     found = cost_and_latency(usage, Price(2.5, 10))

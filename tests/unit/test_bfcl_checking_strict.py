@@ -237,5 +237,5 @@ def test_attempts() -> None:
 def test_every_fix_is_explained() -> None:
     assert set(FIXES) == STRICT_FIXES
     for name, explanation in FIXES.items():
-        assert re.fullmatch(r"[DAR]\d+", name)
+        assert re.fullmatch(r"[DAMR]\d+", name)
         assert explanation.endswith(".")

@@ -9,16 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsmith import ConfigError
 from callsmith_bfcl.results import (
     ResultFile,
-    find_result_files,
     json_line,
     parse_results,
     read_results,
-    result_path,
     sample_results,
-    write_results,
 )
 
 IDS = [f"simple_python_{n}" for n in range(4)]
@@ -163,58 +159,6 @@ def test_whatever_a_file_holds_is_read_without_an_error(data: bytes) -> None:
     last = parse_results(b"\n".join([GOOD[0], data, GOOD[1]]), "f", frozenset(IDS), found)
     assert {IDS[0], IDS[1]} <= set(found.rows)
     assert last == data.count(b"\n") + 3
-
-
-def folder(root: Path, model: str, *categories: str) -> None:
-    for category in categories:
-        write_results(result_path(root, model, category), [])
-
-
-@pytest.mark.parametrize("start", ["", "result", "result/m", "result/m/non_live"])
-def test_a_folder_is_found_from_wherever_one_starts(tmp_path: Path, start: str) -> None:
-    folder(tmp_path / "result", "m", "simple_python", "multiple")
-    (model,), problems = find_result_files(tmp_path / start)
-    assert (model.name, list(model.files), problems) == ("m", ["multiple", "simple_python"], [])
-
-
-def test_groups_and_backends_have_folders_of_their_own(tmp_path: Path) -> None:
-    names = ["memory_rec_sum", "multi_turn_base", "web_search_base", "live_simple"]
-    folder(tmp_path, "maker/m", *names, "format_sensitivity")
-    (model,), _ = find_result_files(tmp_path)
-    assert model.name == "maker_m"
-    assert set(model.files) == {*names, "format_sensitivity"}
-    assert model.files["memory_rec_sum"] == [
-        tmp_path / "maker_m/agentic/memory/rec_sum/BFCL_v4_memory_rec_sum_result.json"
-    ]
-
-
-def test_an_unknown_category_is_named_with_the_nearest(tmp_path: Path) -> None:
-    folder(tmp_path, "m", "simple_python")
-    wrong = tmp_path / "m/non_live/BFCL_v4_simple_pyton_result.json"
-    wrong.write_text("")
-    (model,), (problem,) = find_result_files(tmp_path)
-    assert list(model.files) == ["simple_python"]
-    assert str(problem) == (
-        f"{wrong}:1: BFCL V4 has no category 'simple_pyton', the file is not scored; did you mean "
-        "'simple_python'?"
-    )
-
-
-def test_conversations_before_memory_questions_are_no_category(tmp_path: Path) -> None:
-    folder(tmp_path, "m", "memory_kv")
-    (tmp_path / "m/agentic/memory/kv/BFCL_v4_memory_kv_prereq_result.json").write_text("")
-    (model,), problems = find_result_files(tmp_path)
-    assert (list(model.files), problems) == (["memory_kv"], [])
-
-
-def test_other_files_are_no_result_files(tmp_path: Path) -> None:
-    (tmp_path / "notes.json").write_text("")
-    with pytest.raises(ConfigError, match="holds no BFCL_v4_<category>_result"):
-        find_result_files(tmp_path)
-    with pytest.raises(ConfigError, match="there is no such folder"):
-        find_result_files(tmp_path / "gone")
-    with pytest.raises(ConfigError, match="is a file, not a folder"):
-        find_result_files(tmp_path / "notes.json")
 
 
 @given(

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from callsmith_bfcl.cli_score import report_lines
+from callsmith_bfcl.data import load_entries
 from callsmith_bfcl.folder_report import leaderboard, model_json, summarize_model
 from callsmith_bfcl.registry import registry
-from callsmith_bfcl.results import find_result_files, result_path, write_results
+from callsmith_bfcl.result_folders import find_result_files
+from callsmith_bfcl.results import result_path, write_results
 from callsmith_bfcl.score_files import read_scores, score_path
 from callsmith_bfcl.score_folder import ModelReport, Options, choose_handler, score_models
+from callsmith_bfcl.wilson import wilson_interval
 from fixtures.small_bfcl import small_wheel
 
 WHEEL = small_wheel()
@@ -204,17 +207,36 @@ def test_a_spoilt_score_file_is_named_and_left_out(tmp_path: Path) -> None:
 
 def test_the_report_as_json(tmp_path: Path) -> None:
     results(tmp_path, "maker/alpha-FC", "simple_python", _0=RIGHT, _1=WRONG)
+    results(tmp_path, "maker/alpha-FC", "irrelevance", _0="No.")
     report = scored(tmp_path)["maker_alpha-FC"]
     found = json.loads(json.dumps(model_json(report, summarize_model(report))))
     category = found["categories"]["simple_python"]
     assert category["interval"] == pytest.approx([0.0945, 0.9055], abs=1e-4)
     assert category["wrong"] == ["simple_python_1"]
-    assert category["metrics"]["parseable"] == {"count": 2, "total": 2, "rate": 1.0}
-    assert found["groups"]["overall"]["accuracy"] == pytest.approx(0.5 / 3 / 4 / 10)
+    parseable = category["metrics"]["parseable"]
+    assert (parseable["count"], parseable["total"], parseable["rate"]) == (2, 2, 1.0)
+    assert parseable["interval"] == pytest.approx([0.3424, 1.0], abs=1e-4)
+    irrelevance = found["categories"]["irrelevance"]["metrics"]
+    assert irrelevance["parseable"]["interval"] is None  # no call is due
+    overall = 0.5 / 3 / 4 / 10 + 1 / 2 / 10
+    assert found["groups"]["overall"]["accuracy"] == pytest.approx(overall)
     assert not found["groups"]["overall"]["complete"]
-    # 200 tokens in at 0.5 dollars and 100 out at 2, each per million.
+    # 300 tokens in at 0.5 dollars and 150 out at 2, each per million.
     assert found["cost"]["dollars"] == 0.0
     assert found["cost"]["latency_mean_s"] == 2.0
+
+
+def test_every_configuration_of_format_sensitivity_has_an_interval(tmp_path: Path) -> None:
+    asked = load_entries(WHEEL, "format_sensitivity")
+    rows = [{"id": entry.id, "result": "[math.add(a=2)]"} for entry in asked]
+    write_results(result_path(tmp_path, "beta", "format_sensitivity"), rows)
+    report = scored(tmp_path)["beta"]
+    found = model_json(report, summarize_model(report))["categories"]["format_sensitivity"]
+    configurations = {entry.prompt_format for entry in asked}
+    assert len(configurations) > 1
+    for name in configurations:
+        right = found[name]["correct_count"]
+        assert found[name]["interval"] == list(wilson_interval(right, found[name]["total_count"]))
 
 
 def test_the_report_as_text(tmp_path: Path) -> None:
@@ -226,5 +248,6 @@ def test_the_report_as_text(tmp_path: Path) -> None:
     (row,) = [line.split() for line in text if line.startswith("simple_python ")][:1]
     assert row[:4] == ["simple_python", "2", "1", "50.00%"]
     assert "* some of its categories have no results and count as 0" in text
-    (rates,) = [line.split() for line in text if line.endswith("100.0%")]
-    assert rates == ["simple_python", "100.0%", "50.0%", "50.0%", "50.0%", "100.0%"]
+    (rates,) = [line.split() for line in text if line.endswith("100.0% 21…100")]
+    half = ["50.0%", "9…91"]
+    assert rates == ["simple_python", "100.0%", "34…100", *half, *half, *half, "100.0%", "21…100"]

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from callsmith import Fault, Reply, ToolCall
 from callsmith_bfcl.categories import CATEGORIES
 from callsmith_bfcl.data import Entry, load_entries
+from callsmith_bfcl.multi_turn import MultiTurnChecker
+from callsmith_bfcl.outcome import Outcome
 from callsmith_bfcl.scoring import Handler, decode_turns, official_result, score_entry
-from callsmith_bfcl.strict import STRICT_FIXES
+from callsmith_bfcl.strict import STRICT_FIXES, deciding_fixes
+from fixtures.small_apis import SmallApis
 from fixtures.small_bfcl import ADD, small_wheel
 
 WHEEL = small_wheel()
@@ -75,6 +78,27 @@ def test_strictly_an_attempt_that_cannot_be_read_is_no_abstention() -> None:
     asked = Entry(id="live_relevance_0-0-0", category="live_relevance", functions=[ADD])
     assert score_entry(asked, "[sub()]", TEXT).valid
     assert not score_entry(asked, "[sub()]", strict).valid
+
+
+def test_strictly_a_conversation_has_the_strings_that_the_model_wrote() -> None:
+    # M3: the answer's own words, in which officially a method's name is rewritten.
+    said = "see titles()"
+    asked = Entry(
+        id="multi_turn_base_0",
+        category="multi_turn_base",
+        functions=[],
+        ground_truth=[[f"create_ticket(title={said!r})"]],
+        involved_classes=("TicketAPI",),
+    )
+    checker = MultiTurnChecker(SmallApis())
+
+    def check(fixes: frozenset[str]) -> Outcome:
+        handler = replace(FC, multi_turn=checker, fixes=fixes)
+        return score_entry(asked, [[fc("create_ticket", title=said)]], handler)
+
+    assert check(frozenset()).error_type == "multi_turn:instance_state_mismatch"
+    assert check(STRICT_FIXES).valid
+    assert deciding_fixes(check) == ("M3",)
 
 
 def test_java_and_javascript_texts_are_read_in_their_language() -> None:

@@ -11,7 +11,7 @@ from callsmith import ConfigError
 from callsmith_bfcl.comparison import Comparison, compare_verdicts, comparison_json
 from callsmith_bfcl.folder_report import TITLES, all_problems
 from callsmith_bfcl.registry import registry
-from callsmith_bfcl.results import ModelFolder, find_result_files
+from callsmith_bfcl.result_folders import ModelFolder, find_result_files
 from callsmith_bfcl.score_folder import ModelReport, Options, score_models
 from callsmith_bfcl.text_table import aligned, percent
 from callsmith_bfcl.wheel import open_wheel

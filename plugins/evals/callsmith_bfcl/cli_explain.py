@@ -20,7 +20,8 @@ from callsmith_bfcl.categories import CATEGORIES, category_of
 from callsmith_bfcl.data import Entry, load_entries
 from callsmith_bfcl.explanation import Explanation, explain_result, rule_text
 from callsmith_bfcl.registry import registry
-from callsmith_bfcl.results import ModelFolder, find_result_files, read_results
+from callsmith_bfcl.result_folders import ModelFolder, find_result_files
+from callsmith_bfcl.results import read_results
 from callsmith_bfcl.score_folder import Options, choose_handler
 from callsmith_bfcl.scoring import Handler
 from callsmith_bfcl.wheel import Wheel, open_wheel

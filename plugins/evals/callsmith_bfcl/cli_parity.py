@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from callsmith import ConfigError
 from callsmith_bfcl.outcome import shown
 from callsmith_bfcl.parity import Replay, Replayer
 from callsmith_bfcl.text_table import aligned, percent
@@ -43,13 +44,15 @@ def parity(files: tuple[Path, ...], mutations: bool, rows: int, as_json: bool) -
             counts["mutation"][replay.family, replay.agrees] += 1
             if not replay.agrees:
                 wrong.append(replay)
+        if not total:
+            raise ConfigError("holds no row, so nothing agrees", path=str(path))
         disagreed = disagreed or bool(wrong)
         if as_json:
             tables = {kind: _json_table(table) for kind, table in counts.items()}
             body = {"file": str(path), "rows": total, "agree": total - len(wrong), **tables}
             bodies.append(body | {"disagreeing": [_json_row(replay) for replay in wrong]})
             continue
-        rate = percent((total - len(wrong)) / total if total else None)
+        rate = percent((total - len(wrong)) / total)
         click.echo(f"{path.name}: {total - len(wrong)} of {total} rows agree ({rate})")
         _print_table(counts["category"], "category", everything=True)
         _print_table(counts["mutation"], "mutation", everything=mutations)

@@ -22,10 +22,11 @@ from callsmith_bfcl.folder_report import (
     summarize_model,
 )
 from callsmith_bfcl.intervals import Interval
-from callsmith_bfcl.metrics import METRICS
+from callsmith_bfcl.metrics import METRICS, Share
 from callsmith_bfcl.outcome import Outcome
 from callsmith_bfcl.registry import registry
-from callsmith_bfcl.results import ModelFolder, Problem, find_result_files
+from callsmith_bfcl.result_folders import ModelFolder, find_result_files
+from callsmith_bfcl.results import Problem
 from callsmith_bfcl.score_folder import ModelReport, Options, score_models
 from callsmith_bfcl.text_table import aligned, percent, percent_range
 from callsmith_bfcl.wheel import open_wheel
@@ -96,7 +97,9 @@ def score(
     if as_json:
         shown = [model_json(report, summary) for report, summary in reports]
         body = {"models": shown, "notes": notes, "problems": [str(item) for item in problems]}
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        text = json.dumps(body, indent=2, ensure_ascii=False)
+        # A path that is no UTF-8 holds half surrogate pairs, which JSON has an escape for.
+        click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
     else:
         for report, summary in reports:
             click.echo("\n".join(report_lines(report, summary)))
@@ -172,15 +175,22 @@ _METRIC_TITLES = {
 
 
 def _metric_lines(report: ModelReport) -> list[str]:
-    rows = [["single-turn calls", *(_METRIC_TITLES[name] for name in METRICS)]]
+    rows = [["single-turn calls, 95 %", *(_METRIC_TITLES[name] for name in METRICS)]]
     for category, item in report.categories.items():
         if not item.metrics:
             continue
-        rates = {name: share.rate for name, share in item.metrics.items()}
-        known = rates["known_tools"]
-        rates["known_tools"] = None if known is None else 1 - known
-        rows.append([category, *(percent(rates[name], 1) for name in METRICS)])
+        shares = dict(item.metrics)
+        shares["known_tools"] = shares["known_tools"].complement
+        rows.append([category, *(_rate(shares[name]) for name in METRICS)])
     return ["", *aligned(rows)] if len(rows) > 1 else []
+
+
+def _rate(share: Share) -> str:
+    """A rate with its interval, short enough for five in a row."""
+    if share.interval is None:
+        return percent(None)
+    low, high = (f"{end * 100:.0f}" for end in share.interval)
+    return f"{percent(share.rate, 1)} {low}…{high}"
 
 
 def _strict_lines(report: ModelReport) -> list[str]:

@@ -18,7 +18,10 @@ class Price:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens and seconds (latencies) of all results of a model, without zeros."""
+    """Tokens and seconds (latencies) of all results of a model.
+
+    Without zeros, as officially, and without what counts nothing: NaN, or a number of 400 digits.
+    """
 
     input_tokens: list[float] = field(default_factory=list)
     output_tokens: list[float] = field(default_factory=list)
@@ -34,7 +37,7 @@ class Usage:
             value = record.get(name)
             kind = type(value)
             if kind is float or kind is int:
-                if value:
+                if value and -_LARGEST < value < _LARGEST:
                     numbers.append(value)
             elif value:
                 _collect(value, numbers)
@@ -43,9 +46,17 @@ class Usage:
 def _collect(value: Any, numbers: list[float]) -> None:
     if isinstance(value, list):
         if all(isinstance(turn, list) for turn in value):
-            numbers += [x for turn in value for x in turn if isinstance(x, int | float) and x]
-    elif isinstance(value, int | float) and value:
+            numbers += [x for turn in value for x in turn if _counts(x)]
+    elif _counts(value):
         numbers.append(value)
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int | float) and bool(value) and -_LARGEST < value < _LARGEST
+
+
+_LARGEST = 1e15
+"""Larger numbers are no tokens or seconds; squares and sums of smaller ones are finite."""
 
 
 # Eight H100 for an hour, and the requests that the official harness has in flight on them.

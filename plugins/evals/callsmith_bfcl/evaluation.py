@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,18 @@ from callsmith import (
     UnknownNameError,
     Verdict,
 )
-from callsmith_bfcl.aggregate import Score, aggregate
-from callsmith_bfcl.categories import CATEGORIES, category_of, select_categories
+from callsmith_bfcl.categories import CATEGORIES, select_categories
 from callsmith_bfcl.config import BfclConfig
 from callsmith_bfcl.data import ChatMessage, Entry, load_entries
 from callsmith_bfcl.metrics import METRICS, CallMetrics, measure
 from callsmith_bfcl.multi_turn import MultiTurnChecker
+from callsmith_bfcl.outcome import Outcome
 from callsmith_bfcl.prompts import chat_messages, later_turns, load_templates, tools
+from callsmith_bfcl.run_table import NOT_ASKED, OFFICIALLY, VERDICT, metric_verifier, run_rows
 from callsmith_bfcl.scoring import Handler, decode_calls, score_entry
-from callsmith_bfcl.strict import STRICT_FIXES
+from callsmith_bfcl.strict import STRICT_FIXES, deciding_fixes
 from callsmith_bfcl.traces import result_of
 from callsmith_bfcl.wheel import open_wheel
-from callsmith_bfcl.wilson import wilson_interval
 
 TOOLBOX = "bfcl/bfcl"
 
@@ -94,47 +95,21 @@ class BfclEval:
             # Tools are shown with `_` for `.`, as the official conversion does.
             underscore_to_dot=self._config.mode == "fc",
             fixes=fixes,
-            multi_turn=MultiTurnChecker(self._wheel, verbatim=self._config.strict),
+            multi_turn=MultiTurnChecker(self._wheel),
         )
         judge = BfclVerifier(self, handler)
         kinds = {CATEGORIES[name].kind for name in self._categories}
         if "single" not in kinds:
-            return {"bfcl": judge}
+            return {VERDICT: judge}
         # Right arguments, given right names, are the verdict itself.
         names = [name for name in METRICS if name != "right_arguments"]
-        metrics = {f"bfcl-{n.replace('_', '-')}": MetricVerifier(judge, n) for n in names}
-        return {"bfcl": judge, **metrics}
+        return {VERDICT: judge, **{metric_verifier(n): MetricVerifier(judge, n) for n in names}}
 
     def summarize(
         self, verdicts: Sequence[tuple[Task, Verdict]]
     ) -> Sequence[Mapping[str, JsonValue]]:
-        """Right and total by category, with the Wilson interval, then the official groups.
-
-        Groups are there only when all their categories were run: the official number of any other
-        counts what is missing as wrong.
-        """
-        right: dict[str, list[bool]] = {}
-        for task, verdict in verdicts:
-            if verdict.verifier == "bfcl":
-                right.setdefault(category_of(task.id), []).append(verdict.passed)
-        rows: list[dict[str, JsonValue]] = []
-        for name, passed in right.items():
-            low, high = wilson_interval(sum(passed), len(passed))
-            rows.append(
-                {
-                    "category": name,
-                    "right": sum(passed),
-                    "total": len(passed),
-                    "share": sum(passed) / len(passed),
-                    "interval": [low, high],
-                    "complete": len(passed) == CATEGORIES[name].count,
-                }
-            )
-        scores = {name: Score(sum(passed), len(passed)) for name, passed in right.items()}
-        for name, number in aggregate(scores).items():
-            if name not in CATEGORIES and number.complete:
-                rows.append({"category": name, "share": number.accuracy})
-        return rows
+        """Categories, official groups and metrics, each with its interval; see `run_rows`."""
+        return run_rows(verdicts, strict=self._config.strict)
 
 
 class BfclVerifier:
@@ -145,16 +120,32 @@ class BfclVerifier:
         self._handler = handler
 
     def verify(self, task: Task, trace: Trace) -> Verdict:
-        """Passed or not, with the official error type as the first reason."""
+        """Passed or not, with the official error type as the first reason.
+
+        Under `strict: true` the last reason names the official verdict, if it is another one.
+        """
         entry = self._benchmark.entries()[task.id]
-        outcome = score_entry(entry, self.result(entry, trace), self._handler)
+        result = self.result(entry, trace)
+        outcome = score_entry(entry, result, self._handler)
         reasons = (str(outcome.error_type), *outcome.messages) if not outcome.valid else ()
+        if self._handler.fixes:
+            reasons += self._official(entry, result, outcome)
         return Verdict(
-            verifier="bfcl",
+            verifier=VERDICT,
             passed=outcome.valid,
             score=float(outcome.valid),
             reasons=reasons,
         )
+
+    def _official(self, entry: Entry, result: Any, strict: Outcome) -> tuple[str, ...]:
+        def check(fixes: frozenset[str]) -> Outcome:
+            return score_entry(entry, result, replace(self._handler, fixes=fixes))
+
+        official = check(frozenset())
+        if official.valid == strict.valid:
+            return ()
+        said = "right" if official.valid else official.error_type
+        return (f"{OFFICIALLY}{said} ({', '.join(deciding_fixes(check))})",)
 
     def result(self, entry: Entry, trace: Trace) -> Any:
         """The episode as an official result."""
@@ -195,9 +186,9 @@ class MetricVerifier:
     def verify(self, task: Task, trace: Trace) -> Verdict:
         """Whether the metric holds."""
         found: bool | None = getattr(self._judge.measure(task, trace), self._metric)
-        name = f"bfcl-{self._metric.replace('_', '-')}"
-        reasons = ("does not apply",) if found is None else () if found else ("no",)
+        reasons = (NOT_ASKED,) if found is None else () if found else ("no",)
         passed = found is not False
+        name = metric_verifier(self._metric)
         return Verdict(verifier=name, passed=passed, score=float(passed), reasons=reasons)
 
 

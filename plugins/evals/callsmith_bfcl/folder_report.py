@@ -18,6 +18,7 @@ from callsmith_bfcl.registry import ModelEntry
 from callsmith_bfcl.results import Problem
 from callsmith_bfcl.score_files import read_scores
 from callsmith_bfcl.score_folder import CategoryReport, ModelReport
+from callsmith_bfcl.wilson import wilson_interval
 
 TITLES: Mapping[str, str] = {
     "simple": "Simple (Python, Java, JavaScript)",
@@ -131,7 +132,7 @@ def model_json(report: ModelReport, summary: Summary) -> dict[str, Any]:
 
 def _category_json(report: CategoryReport, interval: Interval | None) -> dict[str, Any]:
     found: dict[str, Any] = {
-        **report.score.header(),
+        **{name: _with_interval(value) for name, value in report.score.header().items()},
         "interval": _interval_json(interval),
         "error_types": dict(report.error_types.most_common()),
         "metrics": {name: _share_json(share) for name, share in report.metrics.items()},
@@ -156,6 +157,17 @@ def _category_json(report: CategoryReport, interval: Interval | None) -> dict[st
     return found
 
 
+def _with_interval(value: Any) -> Any:
+    """A value of a score's header; the configurations of format sensitivity get an interval.
+
+    Each asks its questions once, so that they are independent.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    low, high = wilson_interval(value["correct_count"], value["total_count"])
+    return {**value, "interval": [low, high]}
+
+
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON."""
     return {
@@ -171,7 +183,8 @@ def _interval_json(interval: Interval | None) -> list[float] | None:
 
 
 def _share_json(share: Share) -> dict[str, Any]:
-    return {"count": share.count, "total": share.total, "rate": share.rate}
+    low_high = None if share.interval is None else list(share.interval)
+    return {"count": share.count, "total": share.total, "rate": share.rate, "interval": low_high}
 
 
 def all_problems(reports: Iterable[ModelReport]) -> list[Problem]:

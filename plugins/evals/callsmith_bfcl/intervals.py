@@ -85,12 +85,28 @@ def group_intervals(
     `sizes` are the numbers of entries of all categories, missing ones included; they weigh the
     entry-weighted mean.
     """
+    singles = [
+        name
+        for name, rows in verdicts.items()
+        if rows and CATEGORIES[name].kind == "format_sensitivity"
+    ]
+    return share_intervals(verdicts, sizes, singles)
+
+
+def share_intervals(
+    shares: Mapping[str, Mapping[str, float]],
+    sizes: Mapping[str, int],
+    singles: Sequence[str],
+) -> dict[str, Interval]:
+    """`group_intervals`, where an entry may be right in part: in some of its samples.
+
+    `singles` are the categories that get an interval of this kind themselves.
+    """
     values = {
-        category: {entry: int(valid) for entry, valid in rows.items()}
-        for category, rows in verdicts.items()
+        category: {entry: float(share) for entry, share in rows.items()}
+        for category, rows in shares.items()
         if rows
     }
-    singles = [name for name in values if CATEGORIES[name].kind == "format_sensitivity"]
     return _intervals(values, sizes, (0, 1), singles)
 
 
@@ -113,8 +129,8 @@ def difference_intervals(
     return _intervals(values, sizes, (-1, 1), list(values))
 
 
-Values = Mapping[str, int]
-"""Entry id -> 0 or 1, or a difference of these."""
+Values = Mapping[str, float]
+"""Entry id -> 0 or 1, a share in between, or a difference of these."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from callsmith_bfcl.wilson import wilson_interval
+
 _NUMBER = (int, float)
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -142,6 +144,16 @@ class Share:
     def rate(self) -> float | None:
         """The share; None of no entries."""
         return self.count / self.total if self.total else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % Wilson interval of the rate; None of no entries."""
+        return wilson_interval(self.count, self.total) if self.total else None
+
+    @property
+    def complement(self) -> Share:
+        """How many of them do not have it."""
+        return Share(self.total - self.count, self.total)
 
 
 def summarize_metrics(measured: Iterable[CallMetrics]) -> dict[str, Share]:

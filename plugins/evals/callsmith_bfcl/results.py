@@ -1,28 +1,22 @@
-"""Result folders in the official layout, read and written.
+"""Result files in the official layout, read and written.
 
-A folder holds `<model>/<group>/BFCL_v4_<category>_result.json` (for memory the group is
-`agentic/memory/<backend>`), each a file of JSON lines with at least `id` and `result`. Whatever
-cannot be used is a `Problem` that names file and line; the other lines stand.
+Each is a file of JSON lines with at least `id` and `result`. Whatever cannot be used is a `Problem`
+that names file and line; the other lines stand.
 """
 
 from __future__ import annotations
 
 import codecs
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callsmith import ConfigError
 from callsmith_bfcl.categories import CATEGORIES
 
 PREFIX = "BFCL_v4_"
 RESULT_SUFFIX = "_result.json"
-_GROUP_FOLDERS = frozenset(
-    part for category in CATEGORIES.values() for part in category.folder.split("/")
-)
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -69,63 +63,6 @@ class ResultFile:
     rows: dict[str, ResultRow] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class ModelFolder:
-    """The result files of one model: category -> files (one, unless something went wrong)."""
-
-    name: str
-    path: Path
-    files: dict[str, list[Path]] = field(default_factory=dict)
-
-
-def find_result_files(folder: Path) -> tuple[list[ModelFolder], list[Problem]]:
-    """The models of a result folder with their files, and the files that are of no use.
-
-    `folder` is a project folder (with `result` in it), a result folder, one model's folder in it,
-    or any part of that. Raises `ConfigError` when it cannot be read or holds no result file.
-    """
-    if not folder.is_dir():
-        reason = "is a file, not a folder" if folder.exists() else "there is no such folder"
-        raise ConfigError(reason, path=str(folder))
-    top = folder / "result" if (folder / "result").is_dir() else folder
-    models: dict[Path, ModelFolder] = {}
-    problems: list[Problem] = []
-    for path in sorted(top.rglob(f"{PREFIX}*.json")):
-        name = path.name.removeprefix(PREFIX)
-        if not name.endswith(RESULT_SUFFIX) or not path.is_file():
-            continue
-        category = name.removesuffix(RESULT_SUFFIX)
-        if category.removesuffix("_prereq") in CATEGORIES and category not in CATEGORIES:
-            continue  # the conversations before the memory questions: never scored
-        if category not in CATEGORIES:
-            problems.append(Problem(str(path), 1, _unknown_category(category)))
-            continue
-        home = _model_folder(path)
-        model = models.setdefault(home, ModelFolder(home.resolve().name, home))
-        model.files.setdefault(category, []).append(path)
-    if not models and not problems:
-        raise ConfigError(
-            f"holds no {PREFIX}<category>{RESULT_SUFFIX}; expected the official layout "
-            f"<model>/<group>/{PREFIX}<category>{RESULT_SUFFIX}",
-            path=str(folder),
-        )
-    return list(models.values()), problems
-
-
-def _model_folder(path: Path) -> Path:
-    """The folder above the group folders of a result file."""
-    home = path.parent
-    while home.name in _GROUP_FOLDERS and home.parent != home:
-        home = home.parent
-    return home
-
-
-def _unknown_category(name: str) -> str:
-    close = difflib.get_close_matches(name, CATEGORIES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"BFCL V4 has no category {name!r}, the file is not scored{hint}"
 
 
 def read_results(paths: Iterable[Path], category: str, ids: Iterable[str]) -> ResultFile:

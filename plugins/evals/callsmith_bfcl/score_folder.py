@@ -23,7 +23,8 @@ from callsmith_bfcl.data import Entry, load_entries
 from callsmith_bfcl.metrics import CallMetrics, Share, measure, summarize_metrics
 from callsmith_bfcl.outcome import Outcome
 from callsmith_bfcl.registry import ModelEntry
-from callsmith_bfcl.results import ModelFolder, Problem, ResultRow, read_results, sample_results
+from callsmith_bfcl.result_folders import ModelFolder
+from callsmith_bfcl.results import Problem, ResultRow, read_results, sample_results
 from callsmith_bfcl.score_files import score_path, write_score_file
 from callsmith_bfcl.scoring import MISSING_RESULT, Handler, Mode, score_and_decode, score_entry
 from callsmith_bfcl.wheel import Wheel, open_wheel

@@ -167,7 +167,8 @@ def _score_relevance(entry: Entry, result: object, decoded: object, handler: Han
 def _score_multi_turn(entry: Entry, result: object, handler: Handler) -> Outcome:
     if handler.multi_turn is None:
         raise ValueError("the handler has no multi-turn checker")
-    return handler.multi_turn.check(entry, decode_turns(result, handler))
+    checker = handler.multi_turn.literal() if "M3" in handler.fixes else handler.multi_turn
+    return checker.check(entry, decode_turns(result, handler))
 
 
 def _score_agentic(entry: Entry, result: object, handler: Handler) -> Outcome:

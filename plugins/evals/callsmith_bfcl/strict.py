@@ -4,7 +4,8 @@ Parity is the default. Each official behaviour that the benchmark's documentatio
 has an identifier, under which `FIXES` says what happens instead when it is among the `fixes` that
 decoders and checkers take. Those of decoding (D) and of Java and JavaScript source text are
 applied where the text is read; those of comparing (A) here, by `adapter`, which prepares the value
-and the accepted answers for the same checker; those of relevance (R) by `relevance_verdict`.
+and the accepted answers for the same checker; those of relevance (R) by `relevance_verdict`; that
+of conversations (M) by the multi-turn checker.
 
 Three listed behaviours have no fix, because they decide no verdict wrongly: arithmetic in an
 argument has its value (D2), the order of the tests shows only in the error type (A9), and names of
@@ -53,6 +54,8 @@ FIXES: Final[Mapping[str, str]] = {
     "characters is.",
     "A8": "Parallel calls are matched so that all fit if any matching does; officially the first "
     "fit is taken, and the order can decide.",
+    "M3": "In conversations strings are what the model wrote; officially an API's method before a "
+    "bracket gets another name there too, and blanks before a bracket vanish.",
     "R1": "An attempt to call that cannot be read is no abstention.",
     "R2": "A call counts for relevance only if it calls a function that was offered.",
 }

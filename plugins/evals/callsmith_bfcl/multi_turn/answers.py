@@ -124,10 +124,12 @@ class Answers:
         for wanted in entry.ground_truth:
             results = tuple(side.execute(call) for call in wanted)
             if side.touched:
-                copies = {name: side.snapshot(name) for name in side.touched}
-                instances = {**instances, **copies}
+                # They stay as they are from here on: the next turn's calls go on from copies.
+                used = {name: side.state(name) for name in side.touched}
+                instances = {**instances, **used}
+                side.resume(instances)
                 changed = {
-                    name: copy for name, copy in copies.items() if differences(copy, states[name])
+                    name: state for name, state in used.items() if differences(state, states[name])
                 }
                 states = {**states, **changed}
                 side.touched.clear()

@@ -221,11 +221,6 @@ class Side:
         self._instances.clear()
         self._owns_files = False
 
-    def snapshot(self, class_name: str) -> Any:
-        """A copy of the instance of a class, which stays as it is now."""
-        self._owns_files = False
-        return self._initial.apis.clone(self.state(class_name))
-
     @property
     def names_seen(self) -> bool:
         """Whether some call's string holds this side's instance names (M3)."""

@@ -55,6 +55,10 @@ class MultiTurnChecker:
         cached_entries: int = 256,
         verbatim: bool = False,
     ) -> None:
+        self._wheel = wheel
+        self._model_name = model_name
+        self._cached_entries = cached_entries
+        self._literal: MultiTurnChecker | None = None
         self._sources = ApiSources(wheel)
         self._apis = Apis(self._sources.load())
         self._model_side = model_name + "_eval"
@@ -145,6 +149,19 @@ class MultiTurnChecker:
             if failed is not None:
                 return failed
         return _VALID
+
+    def literal(self) -> MultiTurnChecker:
+        """The same checker, `verbatim`; always the same one."""
+        if self._verbatim:
+            return self
+        if self._literal is None:
+            self._literal = MultiTurnChecker(
+                self._wheel,
+                model_name=self._model_name,
+                cached_entries=self._cached_entries,
+                verbatim=True,
+            )
+        return self._literal
 
     def answer_results(self, entry: MultiTurnEntry) -> list[list[str]]:
         """What the answer's own calls return, per turn."""
