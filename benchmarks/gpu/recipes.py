@@ -138,19 +138,19 @@ def _trainer(method: str, options: Mapping[str, Any]) -> Any:
 @contextlib.contextmanager
 def _random_table() -> Iterator[None]:
     """The table of per-layer embeddings is filled with random rows, where the loader reads it."""
-    from callsmith_trl import loading
+    from callsmith_trl import base_models
 
-    original = loading.fill_table
+    original = base_models.fill_table
 
     def fill(model: Any, folder: Any) -> bool:
         random_models.fill_random_table(model)
         return True
 
-    loading.fill_table = fill
+    base_models.fill_table = fill
     try:
         yield
     finally:
-        loading.fill_table = original
+        base_models.fill_table = original
 
 
 def plain(case: Case, folder: Path, output: Path) -> Clock:

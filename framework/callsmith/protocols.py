@@ -221,9 +221,10 @@ class TrainJob:
     `tasks` are the training rows: the prompt is `messages` and `tools`, the gold is `target`
     (`calls`, or `answer` for text to learn). `dev` are rows that are never trained on; `traces`
     are episodes of `tasks` to learn from (pairs are mined from them). `template` renders and
-    parses; `verifiers` judge, by the names in the run file. `output` is a folder that exists; a
-    job that was killed is given again with the same one, and resumes. `report` takes what a
-    progress display shows, as JSON objects.
+    parses; `template_reference` is what it was made from, as in a run file (`use`, `options`,
+    `parser`), empty where nobody says. `verifiers` judge, by the names in the run file. `output`
+    is a folder that exists; a job that was killed is given again with the same one, and resumes.
+    `report` takes what a progress display shows, as JSON objects.
     """
 
     output: str
@@ -232,6 +233,7 @@ class TrainJob:
     dev: Sequence[Task] = ()
     traces: Sequence[tuple[Task, Trace]] = ()
     template: Template | None = None
+    template_reference: Mapping[str, JsonValue] = field(default_factory=dict)
     verifiers: Mapping[str, Verifier] = field(default_factory=dict)
     seed: int = 0
     report: Callable[[Mapping[str, JsonValue]], None] = unreported

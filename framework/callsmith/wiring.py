@@ -45,6 +45,14 @@ class TemplatePlan:
                 out |= {name: part.offer.full_name, f"{name}_options": part.options()}
         return out
 
+    def reference(self) -> dict[str, Any]:
+        """The same as a run file refers to it, with all options: `use`, `options`, `parser`."""
+
+        def named(part: Resolved) -> dict[str, Any]:
+            return {"use": part.offer.full_name, "options": part.options()}
+
+        return named(self.template) | ({"parser": named(self.parser)} if self.parser else {})
+
     @property
     def names(self) -> str:
         """The template's name, and the parser's if it is another one's."""

@@ -173,7 +173,7 @@ def test_rewards_are_weighted_by_name_and_time_is_reported(
     data: Any = made.details["data"]
     assert data["rewards"] == {"vowels": 2.0, "constant": 1.0}
     assert set(data["seconds"]) == {"generation", "rewards", "update"}
-    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    card = Path(made.adapter or made.path, "README.md").read_text(encoding="utf-8")
     assert "equal rewards" in card
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ models.need_libraries()
 
 DEAD = ("<tool_call>", "</tool_call>")
 NF4: Mapping[str, Any] = {"quantization": "nf4", "rank": 4, "alpha": 8}
+TEMPLATE: Mapping[str, Any] = {"use": "qwen3", "options": {"thinking": False}}
+"""Not the template's defaults: what is recorded has to be used."""
 
 
 def train(base: Checkpoint, output: Path, **options: Any) -> Checkpoint:
@@ -36,7 +39,9 @@ def train(base: Checkpoint, output: Path, **options: Any) -> Checkpoint:
             **options,
         }
     )
-    return SftTrainer(config).train(models.job(base, output))
+    template = load().build("template", "qwen3", TEMPLATE["options"])
+    job = models.job(base, output, template=template, template_reference=TEMPLATE)
+    return SftTrainer(config).train(job)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def measured(checkpoint: Checkpoint, dtype: str = "") -> dict[str, Any]:
     tokens = PromptTokens.read(Path(checkpoint.path) / "tokenizer.json")
     rows, refused = training_rows(models.tasks(), template, tokens)
     assert refused == []
-    found, said = compare(
+    found = compare(
         lambda: variants.as_trained(config, checkpoint, template),
         [
             (
@@ -86,7 +91,6 @@ def measured(checkpoint: Checkpoint, dtype: str = "") -> dict[str, Any]:
         ),
         variants.released,
     )
-    assert len(said) == len(rows)
     return {one.name: one for one in found}
 
 
@@ -111,10 +115,7 @@ def run(command: str, *arguments: object) -> Result:
 
 
 def common(trained: Checkpoint, tasks_file: Path) -> list[object]:
-    return [
-        *("--base", trained.path, "--tasks", tasks_file, "--max-new-tokens", 24),
-        *("--template-option", "thinking=false"),
-    ]
+    return ["--base", trained.path, "--tasks", tasks_file, "--max-new-tokens", 24]
 
 
 def test_merge_writes_a_folder_that_is_the_trained_model(
@@ -160,33 +161,68 @@ def test_parity_with_another_model_exits_with_one(
     assert " no " in line
 
 
-def test_an_arm_that_serves_the_adapter_gives_the_same_answers(
+def ask(trained: Checkpoint, tasks_file: Path, folder: Path, **options: Any) -> tuple[int, str]:
+    """Exit code of `parity` with an arm `hf` over the trained base, and the arm's row."""
+    known = {"model": "qwen3-tiny", "path": trained.path, "adapter": trained.adapter}
+    arm = {"use": "hf", "template": TEMPLATE, "options": {**known, **options}}
+    file = folder / "arms.yaml"
+    made = {"kind": "bakeoff", "name": "arms", "tasks": "tiny-tasks", "arms": {"served": arm}}
+    file.write_text(json.dumps(made), encoding="utf-8")
+    done = run("parity", trained.adapter, *common(trained, tasks_file), "--arms", file)
+    (line,) = [line for line in done.output.splitlines() if "│ arm served" in line]
+    return done.exit_code, line
+
+
+ROW = re.compile(r"([\d.]+)% of (\d+) │ *(\S+) ± (\S+) │")
+
+
+def test_an_arm_that_serves_the_adapter_is_the_trained_model(
     trained: Checkpoint, tasks_file: Path, tmp_path: Path
 ) -> None:
-    options = {"model": "qwen3-tiny", "path": trained.path, "adapter": trained.adapter}
-    file = tmp_path / "arms.yaml"
-    file.write_text(
-        json.dumps(
-            {
-                "kind": "bakeoff",
-                "name": "arms",
-                "tasks": "tiny-tasks",
-                "arms": {
-                    "served": {
-                        "use": "hf",
-                        "template": {"use": "qwen3", "options": {"thinking": False}},
-                        "options": {**options, "quantization": "nf4"},
-                    }
-                },
-            }
-        ),
-        encoding="utf-8",
-    )
-    done = run("parity", trained.adapter, *common(trained, tasks_file), "--arms", file)
-    assert done.exit_code == 0, done.output
-    (line,) = [line for line in done.output.splitlines() if "│ arm served" in line]
+    code, line = ask(trained, tasks_file, tmp_path, quantization="nf4")
+    assert code == 0, line
     assert "8/8" in line
     assert "yes" in line
+    found = ROW.search(line)
+    assert found is not None, line
+    assert float(found[1]) == 100.0
+    assert int(found[2]) > 50  # tokens of its own answers
+    assert float(found[3]) < 1e-6
+
+
+def test_an_arm_over_other_weights_is_told_by_its_probabilities(
+    trained: Checkpoint, tasks_file: Path, tmp_path: Path
+) -> None:
+    """The original weights in place of the 4 bits of the training: the answers look the same."""
+    code, line = ask(trained, tasks_file, tmp_path)
+    found = ROW.search(line)
+    assert found is not None, line
+    assert float(found[3]) > 1e-5
+    assert float(found[4]) < float(found[3])
+    assert (code == 0) == ("yes" in line)
+    strict = run(
+        *("parity", trained.adapter, *common(trained, tasks_file)),
+        *("--arms", tmp_path / "arms.yaml", "--max-kl", 1e-6),
+    )
+    assert strict.exit_code == 1
+
+
+def test_of_an_arm_without_probabilities_tokens_are_compared(
+    trained: Checkpoint, tasks_file: Path, tmp_path: Path
+) -> None:
+    code, line = ask(trained, tasks_file, tmp_path, quantization="nf4", logprobs=False)
+    assert code == 0, line
+    assert re.search(r"100.00% of \d+ │ *not shown │", line)
+
+
+def test_the_recorded_template_gives_way_to_a_named_one(
+    trained: Checkpoint, tasks_file: Path
+) -> None:
+    given = common(trained, tasks_file)
+    assert "note:" not in run("parity", trained.adapter, *given).output
+    other = run("parity", trained.adapter, *given, "--template-option", "thinking=true")
+    (note,) = [line for line in other.output.splitlines() if line.startswith("note:")]
+    assert "trained with the template qwen3:" in note
 
 
 def test_what_cannot_be_compared_is_one_line(

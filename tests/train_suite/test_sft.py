@@ -143,9 +143,11 @@ def test_progress_is_reported_and_the_folder_tells_the_story(
     assert [entry["step"] for entry in lines(output / "probe.jsonl")] == [0, 2, 4]
 
     kept = {file.name for file in output.iterdir()}
-    assert kept >= {"README.md", "adapter", "job.json", "preflight.json", "probe.jsonl"}
+    assert kept >= {"adapter", "job.json", "preflight.json", "probe.jsonl"}
+    assert "README.md" not in kept
     assert not list((output / "trainer").iterdir())
-    card = (output / "README.md").read_text(encoding="utf-8")
+    # Beside the weights, so that it goes where they go.
+    card = (output / "adapter" / "README.md").read_text(encoding="utf-8")
     for wanted in ("tiny/base", "| rows | 8 |", "sha256:", job_digest(made), "| seed | 5 |", "trl"):
         assert wanted in card
     written = [card, (output / "adapter" / "adapter_config.json").read_text(encoding="utf-8")]
@@ -195,6 +197,33 @@ def test_without_a_dev_sample_the_last_step_is_the_result(
     assert not (tmp_path / "out" / "probe.jsonl").exists()
 
 
+def test_a_probe_that_draws_repeats_itself_and_takes_no_numbers_of_the_training(
+    taught: Checkpoint, tmp_path: Path
+) -> None:
+    import torch
+
+    from callsmith_trl.config import SftConfig
+    from callsmith_trl.loading import load_for_training
+    from callsmith_trl.probe import Probe
+
+    job = models.job(taught, tmp_path / "out")
+
+    def found(temperature: float) -> dict[str, Any]:
+        probe = {"samples": 8, "max_new_tokens": 24, "temperature": temperature}
+        return Probe(SftConfig(**{**QUICK, **WHOLE, "probe": probe}), job, loaded).run(0)
+
+    config = SftConfig(**{**QUICK, **WHOLE})
+    loaded = load_for_training(config, taught, models.template("qwen3"))
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    drawn = [found(8.0) for _ in range(2)]
+    assert torch.equal(torch.rand(4), wanted)
+    assert {**drawn[0], "seconds": 0} == {**drawn[1], "seconds": 0}
+    # So hot that what is written is noise, where the taught model would be right.
+    assert drawn[0]["exact"] == 0 < found(0.0)["exact"]
+
+
 def test_when_no_step_is_better_the_start_is_the_result(taught: Checkpoint, tmp_path: Path) -> None:
     known = models.tasks(2)
     job = models.job(taught, tmp_path / "out", tasks=known, dev=known)
@@ -204,5 +233,6 @@ def test_when_no_step_is_better_the_start_is_the_result(taught: Checkpoint, tmp_
     assert history[0]["right"] == 1.0
     assert history[-1]["right"] < 1.0
     assert made.details["best_step"] == 0
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert made.adapter is not None
+    card = Path(made.adapter, "README.md").read_text(encoding="utf-8")
     assert "No step was better than the start" in card

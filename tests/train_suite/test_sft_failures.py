@@ -159,6 +159,62 @@ def test_a_full_disk(qwen3_base: Checkpoint, tmp_path: Path) -> None:
     assert sft(probe=probing).train(job).adapter is not None
 
 
+def full(folder: Path, base: Checkpoint, **numbers: Any) -> Checkpoint:
+    """A base that runs out of memory while it is loaded."""
+    shutil.copytree(base.path, folder)
+    file = folder / "config.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    said |= {"model_type": "full_memory", "architectures": ["FullForCausalLM"], **numbers}
+    file.write_text(json.dumps(said), encoding="utf-8")
+    return Checkpoint(path=str(folder))
+
+
+FOUR_B = {
+    "vocab_size": 151936,
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "layer_types": ["full_attention"] * 36,
+    "dtype": "float32",
+}
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "grpo"])
+def test_too_little_memory_to_load(method: str, qwen3_base: Checkpoint, tmp_path: Path) -> None:
+    """The estimate needs the numbers of config.json alone."""
+    from callsmith import load
+    from callsmith_trl.failures import OutOfMemoryError
+
+    base = full(tmp_path / "full", qwen3_base, **FOUR_B)
+    options = {"register": "train_suite.full_memory", "quantization": "", "max_length": 2048}
+    trainer = load().build("trainer", method, options)
+    job = models.job(base, tmp_path / "out")
+    text = refused(lambda: trainer.train(job), OutOfMemoryError)
+    assert "loading" in text
+    assert "742.00 MiB" in text or "CUDA out of memory" in text
+    assert "the weights take about 15.0 GiB" in text  # 4.0 B numbers of 4 bytes
+    assert "at the peak" in text
+    helps = text.partition("what helps most: ")[2].split("; ")
+    assert len(helps) == 3
+    assert helps[0].startswith("quantization: nf4 saves 11.")
+    assert helps[1].startswith("dtype: bfloat16 saves 7.")
+    assert helps[2].endswith("in training")
+
+
+def test_weights_that_no_option_makes_smaller(qwen3_base: Checkpoint, tmp_path: Path) -> None:
+    from callsmith_trl.failures import OutOfMemoryError
+
+    base = full(tmp_path / "full", qwen3_base, **{**FOUR_B, "dtype": "bfloat16"})
+    job = models.job(base, tmp_path / "out")
+    trainer = sft(register="train_suite.full_memory")
+    text = refused(lambda: trainer.train(job), OutOfMemoryError)
+    assert "the weights take about 2.5 GiB" in text
+    assert "a smaller base" in text
+
+
 MEMORY = """
 import resource, sys, torch
 from dataclasses import replace

@@ -6,7 +6,8 @@ import pytest
 
 from callsmith_trl import checks
 from callsmith_trl.checks import Example
-from callsmith_trl.memory import GIB, Estimate, Part, Saving
+from callsmith_trl.memory import GIB, Estimate, Part
+from callsmith_trl.savings import Saving
 
 END, EOS, CALL = 2, 3, 7
 

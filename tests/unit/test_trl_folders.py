@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from callsmith import ConfigError
 from callsmith_trl.folders import (
     WHOLE,
     check_base,
-    check_owner,
-    fingerprint,
     last_whole,
     read_adapter_config,
 )
@@ -56,21 +53,6 @@ def test_an_adapter_is_no_base_and_a_base_no_adapter(tmp_path: Path) -> None:
 def test_a_damaged_adapter_is_one_line(tmp_path: Path, text: str) -> None:
     adapter = fill(tmp_path / "a", adapter_config__json=text, x__safetensors="x")
     assert "adapter_config.json" in refuse(lambda: read_adapter_config(adapter))
-
-
-def test_an_adapter_knows_its_base(tmp_path: Path) -> None:
-    one = fill(tmp_path / "one", model__safetensors="a" * 100)
-    same = fill(tmp_path / "same", model__safetensors="a" * 100)
-    other = fill(tmp_path / "other", model__safetensors="a" * 99 + "b")
-    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
-    said = json.dumps({"base": "tiny/base", "base_fingerprint": fingerprint(one)})
-    adapter = fill(tmp_path / "adapter", callsmith__json=said)
-    check_owner(adapter, fingerprint(one), "one")
-    assert "tiny/base" in refuse(lambda: check_owner(adapter, fingerprint(other), "other"))
-    (adapter / "callsmith.json").write_text("{")
-    assert "damaged" in refuse(lambda: check_owner(adapter, fingerprint(one), "one"))
-    (adapter / "callsmith.json").unlink()
-    check_owner(adapter, fingerprint(other), "made by somebody else: nothing is known")
 
 
 def test_only_whole_checkpoints_are_resumed_from(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from callsmith_trl.memory import (
     Recipe,
     estimate,
     resident,
-    savings,
     state_bytes,
     trainable,
+    weights,
 )
+from callsmith_trl.savings import savings, weight_savings
 from callsmith_trl.shapes import Shape, shape
 
 QWEN3_4B: dict[str, Any] = {
@@ -206,6 +207,21 @@ def test_savings_are_ordered_and_true() -> None:
     )
     assert quantise.size == difference
     assert all("GiB" in one.text() for one in found)
+
+
+def test_only_what_makes_weights_smaller_helps_loading() -> None:
+    model = shape(GEMMA4_E4B)
+    recipe = Recipe(quantization="", dtype=4, length=8192, batch=4)
+    found = {one.change: one.size for one in weight_savings(model, recipe)}
+    assert set(found) == {"quantization: nf4", "dtype: bfloat16", "table_on_cpu: true"}
+    for change, kept in (("nf4", {"quantization": "nf4"}), ("bfloat16", {"dtype": 2})):
+        size = next(size for name, size in found.items() if change in name)
+        assert size == weights(model, recipe) - weights(model, replace(recipe, **kept))
+    assert "max_length: 4096" in {one.change for one in savings(model, recipe)}
+    smallest = Recipe(ple_on_cpu=True)
+    assert weight_savings(model, smallest) == ()
+    single = weight_savings(model, replace(smallest, double_quant=False))
+    assert [one.change for one in single] == ["double_quant: true"]
 
 
 def test_no_saving_is_offered_that_saves_nothing() -> None:

@@ -75,6 +75,12 @@ def test_equal_texts_and_duplicates_are_removed() -> None:
     assert found.origin == "mined"
 
 
+def test_of_one_text_with_two_reasons_the_same_one_stays_in_any_order() -> None:
+    twice = [pair(1, "wrong-value", source="x"), pair(1, "missing-argument", source="x")]
+    assert kept(twice) == kept(twice[::-1])
+    assert len(kept(twice)) == 1
+
+
 def test_whole_tasks_are_held_out() -> None:
     pairs = [pair(index, "a", source=f"s{index // 3}") for index in range(30)]
     options = PairOptions(held_out=0.2, balance="off")

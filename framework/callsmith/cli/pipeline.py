@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -229,8 +230,8 @@ class StepLine:
             self._say(f"{name}: done in {_clock(event.seconds)}")
 
     def _report(self, name: str, event: StepEvent) -> None:
-        for warning in _warnings(event.report):
-            self._say(f"{name}: warning: {warning}")
+        for line in _told(event.report):
+            self._say(f"{name}: {line}")
         text = _line_of(event.report)
         if not text:
             return
@@ -268,10 +269,24 @@ def _line_of(report: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _warnings(report: Mapping[str, Any]) -> list[str]:
-    """The warnings that a trainer reports, by itself or in its preflight."""
-    found = report.get("warnings")
+def _told(report: Mapping[str, Any]) -> list[str]:
+    """What stays on the screen: a trainer's warnings, and all that its preflight found."""
     preflight = report.get("preflight")
+    found = preflight.get("findings") if isinstance(preflight, dict) else None
+    if isinstance(found, list) and all(isinstance(row, list) for row in found):
+        return [f"preflight\n{_rows(found)}"] if found else ["preflight: nothing to say"]
+    found = report.get("warnings")
     if found is None and isinstance(preflight, dict):
         found = preflight.get("warnings")
-    return [str(item) for item in found] if isinstance(found, list) else []
+    return [f"warning: {item}" for item in found] if isinstance(found, list) else []
+
+
+def _rows(rows: list[list[Any]]) -> str:
+    """Rows of text below each other, all cells but the last as wide as the widest."""
+    cells = [[" ".join(str(cell).split()) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip_longest(*cells, fillvalue="")]
+    return "\n".join(
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in cells
+    )

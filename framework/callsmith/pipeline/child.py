@@ -114,6 +114,7 @@ def _train(job: Job, report: Reporter | None) -> Checkpoint:
         dev=tasks["dev"],
         traces=[pair for path in job.traces for pair in episodes_of(path, catalog)],
         template=step.template.build(catalog) if step.template else None,
+        template_reference=step.template.reference() if step.template else {},
         verifiers={
             name: checked(catalog.construct(item), Verifier, item) for name, item in step.verifiers
         },

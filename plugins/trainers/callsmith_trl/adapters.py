@@ -9,10 +9,10 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 
-from callsmith import ConfigError, PromptTokens
+from callsmith import ConfigError, PromptTokens, check_adapter_base
 from callsmith_trl.config import TrainerConfig
 from callsmith_trl.failures import is_memory, one_line
-from callsmith_trl.folders import check_owner, read_adapter_config, weight_files
+from callsmith_trl.folders import read_adapter_config, weight_files
 
 
 def new_adapter(model: Any, config: TrainerConfig, rows: Sequence[int]) -> Any:
@@ -56,7 +56,8 @@ def continued_adapter(
             f"{folder} is an adapter of the kind {said['peft_type']}; only LoRA is trained further",
             path="base",
         )
-    check_owner(folder, mark, str(model.config.name_or_path or "the base"))
+    place = str(model.config.name_or_path or "the base")
+    check_adapter_base(folder, mark, place, path="base")
     try:
         adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
         wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))

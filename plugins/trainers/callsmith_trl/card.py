@@ -1,4 +1,4 @@
-"""The model card: README.md of a stage's output. Pure: values in, text out.
+"""The model card: README.md beside the weights of a stage. Pure: values in, text out.
 
 It names no folder of the machine: what is trained is published, where it was trained is not.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from callsmith import JsonValue
 
+CARD = "README.md"
+"""What hubs look for in the folder of a model or an adapter."""
 TITLES = {
     "sft": "supervised fine-tuning on gold calls",
     "dpo": "direct preference optimisation on pairs of completions",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from callsmith import JsonValue
 from callsmith_trl.findings import Finding, Level
-from callsmith_trl.memory import GIB, Estimate, Saving
+from callsmith_trl.memory import GIB, Estimate
+from callsmith_trl.savings import Saving
 
 LISTED = 5
 """How many ids a line names."""

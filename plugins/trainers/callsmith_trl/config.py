@@ -42,6 +42,11 @@ class ProbeConfig(BaseModel):
         default=256, description="tokens that one completion may have"
     )
     batch_size: PositiveInt = Field(default=8, description="completions that are written together")
+    temperature: NonNegativeFloat = Field(
+        default=0.0,
+        description="how completions are drawn, the same way every time; 0: greedy. 1 shows how "
+        "sure the model is of right calls, which is what `grpo` and `dpo` change first",
+    )
     verifier: str = Field(
         default="calls-match",
         description="which of the job's verifiers says that a completion is right; where the job "
@@ -209,6 +214,24 @@ class TrainerConfig(BaseModel):
     def module(self) -> str:
         """The module of the option `register`."""
         return self.register_
+
+    def optimizer_on(self, device: str, *, adapted: bool) -> str:
+        """The optimizer, in transformers' words, on a `device` (cpu, cuda:0)."""
+        if self.optimizer != "auto":
+            return self.optimizer
+        return "paged_adamw_8bit" if device != "cpu" and adapted else "adamw_torch"
+
+    def recomputes_on(self, device: str) -> bool:
+        """Whether activations are computed twice on a `device`."""
+        if self.gradient_checkpointing != "auto":
+            return self.gradient_checkpointing
+        return device != "cpu"
+
+    def keeps_table_apart_on(self, device: str) -> bool:
+        """Whether a table of per-layer embeddings stays on the CPU, training on a `device`."""
+        if self.adapter == "none":
+            return False
+        return device != "cpu" if self.table_on_cpu == "auto" else self.table_on_cpu
 
 
 class SftConfig(TrainerConfig):

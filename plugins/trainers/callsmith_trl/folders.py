@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 from callsmith import ConfigError
 
-SAMPLE = 1 << 16
-"""Bytes of a file's beginning, middle and end that go into a fingerprint."""
 WHOLE = "callsmith-whole"
 """The file that a checkpoint gets when all of it has been written."""
 
@@ -54,47 +51,9 @@ def read_adapter_config(folder: Path) -> Mapping[str, Any]:
     return data
 
 
-def check_owner(adapter: Path, mark: str, base: str) -> None:
-    """Raises `ConfigError` for an adapter that was trained on other weights.
-
-    `mark` is the base's fingerprint. Adapters that Callsmith did not write say nothing about it.
-    """
-    file = adapter / "callsmith.json"
-    if not file.is_file():
-        return
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-        trained = said["base_fingerprint"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{file} is damaged; save the adapter again", path="base") from None
-    if trained != mark:
-        raise ConfigError(
-            f"{adapter} was trained on other weights ({said.get('base')}) than those of {base}; "
-            "name the base that it belongs to",
-            path="base",
-        )
-
-
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold weights, sorted by name; safetensors alone where there are any."""
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-
-
-def fingerprint(folder: Path) -> str:
-    """Identifies the weights of a folder without reading gigabytes.
-
-    A hash of sizes, and of the beginning (with every tensor's name and shape), the middle and the
-    end of every file of weights. Not a checksum: it tells models apart, not damage.
-    """
-    whole = hashlib.sha256()
-    for file in weight_files(folder):
-        size = file.stat().st_size
-        whole.update(f"{file.name}\0{size}\0".encode())
-        with file.open("rb") as source:
-            for place in (0, size // 2, max(0, size - SAMPLE)):
-                source.seek(place)
-                whole.update(source.read(SAMPLE))
-    return f"sample-sha256:{whole.hexdigest()[:32]}"
 
 
 def last_whole(folder: Path) -> Path | None:
@@ -105,3 +64,15 @@ def last_whole(folder: Path) -> Path | None:
         if (number := one.name.rpartition("-")[2]).isdigit() and (one / WHOLE).is_file()
     ]
     return max(found)[1] if found else None
+
+
+def last_step(checkpoint: Path | None) -> int:
+    """The number of the training's last step, if this is its checkpoint; 0 otherwise.
+
+    The trainer itself would take another step from there.
+    """
+    if checkpoint is None:
+        return 0
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    step = int(state["global_step"])
+    return step if step >= int(state["max_steps"]) else 0

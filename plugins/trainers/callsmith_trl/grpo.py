@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset, disable_progress_bars
 from trl import GRPOConfig as TrlConfig
 
@@ -20,8 +19,9 @@ from callsmith_trl.checks import Example
 from callsmith_trl.group_trainer import GroupTrainer
 from callsmith_trl.grpo_config import GrpoConfig
 from callsmith_trl.loading import Loaded
-from callsmith_trl.memory import GIB, estimate, savings
-from callsmith_trl.preflight import preflight, recipe_of
+from callsmith_trl.memory import GIB, estimate
+from callsmith_trl.memory_plan import memory_limit, recipe_of
+from callsmith_trl.preflight import preflight
 from callsmith_trl.rewards import (
     PromptRow,
     Rewards,
@@ -29,6 +29,7 @@ from callsmith_trl.rewards import (
     undecided,
     weights_of,
 )
+from callsmith_trl.savings import savings
 from callsmith_trl.shapes import shape_of
 from callsmith_trl.stage import Stage, tasks_digest
 
@@ -247,7 +248,7 @@ def _at_once(config: GrpoConfig, loaded: Loaded) -> int:
     most = config.batch_size * config.accumulation
     if config.completions_at_once:
         most = min(most, config.completions_at_once)
-    limit = _limit(config, loaded)
+    limit = memory_limit(config, loaded.device)
     try:
         shape = shape_of(loaded.network.config)
     except ConfigError:
@@ -264,13 +265,13 @@ def _at_once(config: GrpoConfig, loaded: Loaded) -> int:
     choices = [most] if config.completions_at_once else _halved(most)
     for count in choices:
         found, recipe = peak(count)
-        if found.size <= limit * GIB:
+        if found.size <= limit:
             return count
     if config.memory_gib is None:
         return choices[-1]  # the estimate may be wrong: the preflight warns
     helps = "; ".join(one.text() for one in savings(shape, recipe)[:3])
     raise ConfigError(
-        f"{found.text()}, more than memory_gib ({limit:g}); {helps}", path="memory_gib"
+        f"{found.text()}, more than memory_gib ({limit / GIB:g}); {helps}", path="memory_gib"
     )
 
 
@@ -279,12 +280,3 @@ def _halved(most: int) -> list[int]:
     while found[-1] > 1:
         found.append(found[-1] // 2)
     return found
-
-
-def _limit(config: GrpoConfig, loaded: Loaded) -> float | None:
-    """GiB that there are: the cap, or the GPU's."""
-    if config.memory_gib is not None:
-        return float(config.memory_gib)
-    if loaded.device == "cpu":
-        return None
-    return float(torch.cuda.get_device_properties(loaded.device).total_memory) / GIB

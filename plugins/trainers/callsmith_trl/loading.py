@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoTokenizer
 
 from callsmith import (
     CallsmithError,
@@ -25,20 +22,19 @@ from callsmith import (
     Task,
     Template,
     TrainJob,
+    weights_fingerprint,
 )
 from callsmith_trl.adapters import continued_adapter, new_adapter
+from callsmith_trl.base_models import is_under_fsdp, read_base, ready_device, register
 from callsmith_trl.config import TrainerConfig
 from callsmith_trl.failures import OutOfMemoryError, is_memory, one_line
-from callsmith_trl.folders import check_base, fingerprint
+from callsmith_trl.folders import check_base
 from callsmith_trl.formats import end_ids, format_tokens
-from callsmith_trl.offload import fill_table, without_table
+from callsmith_trl.memory import Method
+from callsmith_trl.memory_plan import memory_before_loading
 from callsmith_trl.recipe import Recipe, recipe_of
 from callsmith_trl.token_rows import read_model
 from callsmith_trl.weights import write_weights
-
-GIB = 1 << 30
-INSIDE = {r"^model\.language_model\.": "model.", r"^language_model\.": ""}
-"""What the weights of a text model are called inside a model with images, and alone."""
 
 
 @dataclass(kw_only=True)
@@ -86,32 +82,38 @@ def load_for_training(
     *,
     tasks: Sequence[Task] = (),
     seed: int = 0,
+    method: Method | None = None,
+    template_reference: Mapping[str, JsonValue] | None = None,
     dequantise: bool = False,
     frozen: bool = False,
 ) -> Loaded:
     """Reads the base, quantises it, and puts a new adapter on it or the base's own, trainable.
 
     What is trained is in float32, whatever the rest is in. `tasks` are what will be learnt, for
-    the option `token_rows: auto`. `seed` decides a new adapter's numbers. `dequantise` puts the
-    values that 4 bits stand for back into plain layers before the adapter comes on top, which is
-    how it can be merged without loss. `frozen` puts no adapter on it and leaves all weights as they
-    are stored, for a model that is only looked at. Raises `ConfigError` for folders and options
-    that do not fit each other, `OutOfMemoryError` for memory that does not suffice.
+    the option `token_rows: auto`. `seed` decides a new adapter's numbers. `method` is the training
+    that follows, whose memory is estimated in case that it does not suffice; `template_reference`
+    says what the template was made from, for the recipe. `dequantise` puts the values that 4 bits
+    stand for back into plain layers before the adapter comes on top, which is how it can be merged
+    without loss. `frozen` puts no adapter on it and leaves all weights as they are stored, for a
+    model that is only looked at. Raises `ConfigError` for folders and options that do not fit each
+    other, `OutOfMemoryError` for memory that does not suffice.
     """
     folder = Path(base.path).expanduser()
     check_base(folder)
     _check_options(config, base)
-    _register(config)
+    register(config)
     if config.threads:
         torch.set_num_threads(config.threads)
     tokens = PromptTokens.read(folder / "tokenizer.json", config.control_tokens)
-    device = _device(config)
+    device = ready_device(config)
     transformers.set_seed(seed)
     rows: tuple[int, ...] = ()
-    mark = fingerprint(folder)
+    mark = weights_fingerprint(folder)
+    # Before, because there may be no memory for it afterwards.
+    needed = memory_before_loading(config, base, device, method) if method else ""
     try:
         with known_warnings():
-            model = _model(config, folder, device)
+            model = read_base(config, folder, device)
             model = model.dequantize() if dequantise else model
             if frozen:
                 pass
@@ -129,13 +131,13 @@ def load_for_training(
     except Exception as error:
         if is_memory(error):
             raise OutOfMemoryError(
-                f"loading {folder} ran out of memory ({one_line(error).partition('. ')[0]}); set "
-                "quantization: nf4, use a smaller dtype or a smaller model"
+                f"loading {folder} ran out of memory ({one_line(error).partition('. ')[0]}); "
+                + (needed or "set quantization: nf4, use a smaller dtype or a smaller model")
             ) from None
         raise ConfigError(
             f"{folder} could not be loaded: {one_line(error)}", path="base"
         ) from error
-    if rows and _under_fsdp():
+    if rows and is_under_fsdp():
         raise ConfigError(
             "FSDP cannot share out the matrix that the rows of tokens stand in; set token_rows: "
             "off, or train with DDP",
@@ -157,7 +159,7 @@ def load_for_training(
         token_rows=rows,
         fingerprint=mark,
         settings=network.generation_config.to_dict(),
-        recipe=recipe_of(config, template),
+        recipe=recipe_of(config, template, template_reference),
     )
 
 
@@ -208,112 +210,6 @@ def _check_options(config: TrainerConfig, base: Checkpoint) -> None:
         )
     if config.adapter == "none" and isinstance(config.token_rows, tuple) and config.token_rows:
         raise ConfigError("all weights are trained, so no rows apart; remove it", path="token_rows")
-
-
-def _register(config: TrainerConfig) -> None:
-    if not config.module:
-        return
-    try:
-        importlib.import_module(config.module)
-    except ImportError as error:
-        raise ConfigError(
-            f"the module {config.module} cannot be imported: {one_line(error)}", path="register"
-        ) from error
-
-
-def _device(config: TrainerConfig) -> str:
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if config.device == "auto":
-        # Under `accelerate launch` every process has a GPU of its own.
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}" if there else "cpu"
-    else:
-        device = config.device if config.device != "cuda" else "cuda:0"
-    if device != "cpu":
-        number = int(device.partition(":")[2])
-        if number >= there:
-            raise ConfigError(
-                f"PyTorch sees {there} GPUs, so there is no {device}; use cpu or auto",
-                path="device",
-            )
-        torch.cuda.set_device(number)
-        if config.memory_gib is not None:
-            total = torch.cuda.get_device_properties(number).total_memory
-            share = min(1.0, config.memory_gib * GIB / total)
-            torch.cuda.set_per_process_memory_fraction(share, number)
-    return device
-
-
-def _model(config: TrainerConfig, folder: Path, device: str) -> Any:
-    whole = AutoConfig.from_pretrained(folder, local_files_only=True)
-    stored = getattr(whole.get_text_config(), "dtype", None) or torch.float32
-    dtype = stored if config.dtype == "auto" else getattr(torch, config.dtype)
-    arguments: dict[str, Any] = {
-        "local_files_only": True,
-        "trust_remote_code": False,
-        # What is trained is float32; loading it so spares a second copy.
-        "dtype": torch.float32 if config.adapter == "none" else dtype,
-        "output_loading_info": True,
-    }
-    if config.attention != "auto":
-        arguments["attn_implementation"] = config.attention
-    if config.quantization:
-        arguments |= _quantised(config, whole, dtype, device)
-    kind = AutoModelForCausalLM
-    text = whole.get_text_config()
-    if config.text_only and text is not whole:
-        known = transformers.MODEL_FOR_CAUSAL_LM_MAPPING
-        if type(text) in known:
-            kind = known[type(text)]
-            arguments |= {"config": text, "key_mapping": INSIDE}
-    transformers.utils.logging.disable_progress_bar()  # only a command line shows bars
-    apart = _table_apart(config, text, device)
-    with without_table() if apart else nullcontext():
-        model, info = kind.from_pretrained(folder, **arguments)
-    if apart:
-        fill_table(model, folder)
-    missing = sorted({*info["missing_keys"], *(name[0] for name in info["mismatched_keys"])})
-    if missing:
-        raise ConfigError(
-            f"{folder} lacks {len(missing)} weights of a {type(model).__name__}, such as "
-            f"{missing[0]}; it was saved by another kind of model or cut",
-            path="base",
-        )
-    model = model if config.quantization else model.to(device)
-    return model.requires_grad_(False)
-
-
-def _table_apart(config: TrainerConfig, text: Any, device: str) -> bool:
-    """Whether Gemma's table of per-layer embeddings stays on the CPU."""
-    if config.adapter == "none" or not getattr(text, "hidden_size_per_layer_input", 0):
-        return False
-    return device != "cpu" if config.table_on_cpu == "auto" else config.table_on_cpu
-
-
-def _quantised(config: TrainerConfig, whole: Any, dtype: Any, device: str) -> dict[str, Any]:
-    if getattr(whole, "quantization_config", None) is not None:
-        raise ConfigError(
-            "the base is quantised already; set quantization: ''", path="quantization"
-        )
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise ConfigError(
-            "nf4 needs bitsandbytes: pip install 'callsmith[train]'", path="quantization"
-        )
-    return {
-        "quantization_config": BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=config.double_quant,
-            bnb_4bit_compute_dtype=dtype,
-            # The same bits, kept as numbers of this kind: FSDP shards no integers.
-            bnb_4bit_quant_storage=dtype if _under_fsdp() else None,
-        ),
-        "device_map": {"": device},
-    }
-
-
-def _under_fsdp() -> bool:
-    """Whether `accelerate launch` started this process for FSDP."""
-    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def _token_rows(

@@ -19,8 +19,7 @@ Not counted: fragmentation of the allocator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from callsmith_trl.shapes import Layer, Shape
@@ -104,18 +103,6 @@ class Estimate:
         return f"about {self.gib:.1f} GiB at the peak ({self.moment}): {parts}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saving:
-    """One change of the recipe and the bytes that it takes off the peak."""
-
-    change: str
-    size: int
-
-    def text(self) -> str:
-        """The change and what it saves."""
-        return f"{self.change} saves {self.size / GIB:.1f} GiB"
-
-
 def estimate(shape: Shape, recipe: Recipe) -> Estimate:
     """The peak memory of one step, on the device."""
     held = _resident(shape, recipe)
@@ -129,22 +116,17 @@ def resident(shape: Shape, recipe: Recipe) -> int:
     return sum(part.size for part in _resident(shape, recipe))
 
 
+def weights(shape: Shape, recipe: Recipe) -> int:
+    """Bytes of the weights alone: what must be there before anything can be trained."""
+    return sum(part.size for part in _weights(shape, recipe))
+
+
 def trainable(shape: Shape, recipe: Recipe) -> int:
     """Weights that are trained."""
     if not recipe.lora_rank:
         return shape.parameters
     rows = recipe.token_rows * shape.hidden * (1 if shape.tied else 2)
     return shape.lora(recipe.lora_rank) + rows
-
-
-def savings(shape: Shape, recipe: Recipe) -> tuple[Saving, ...]:
-    """What would lower the peak, in the words of the options, the most effective first."""
-    peak = estimate(shape, recipe).size
-    found = [
-        Saving(change=change, size=peak - estimate(shape, other).size)
-        for change, other in _alternatives(shape, recipe)
-    ]
-    return tuple(sorted((one for one in found if one.size > 0), key=lambda one: -one.size))
 
 
 def state_bytes(optimizer: str, dtype: int) -> float:
@@ -159,14 +141,9 @@ def state_bytes(optimizer: str, dtype: int) -> float:
     return 2.0 * dtype
 
 
-def _resident(shape: Shape, recipe: Recipe) -> list[Part]:
+def _weights(shape: Shape, recipe: Recipe) -> list[Part]:
     quantised = recipe.quantization and recipe.lora_rank
     each = (NF4 if recipe.double_quant else NF4_SINGLE) if quantised else recipe.dtype
-    adapter_dtype = recipe.adapter_dtype if recipe.lora_rank else recipe.dtype
-    count = trainable(shape, recipe)
-    adapter = count * adapter_dtype if recipe.lora_rank else 0
-    if recipe.reference_adapter:
-        adapter *= 2
     table = 0 if recipe.ple_on_cpu else shape.per_layer_weights * recipe.dtype
     return [
         Part(
@@ -176,6 +153,17 @@ def _resident(shape: Shape, recipe: Recipe) -> list[Part]:
         Part(name="embedding", size=shape.embedding_weights * recipe.dtype),
         Part(name="head", size=shape.head_weights * recipe.dtype),
         Part(name="per-layer embeddings", size=table),
+    ]
+
+
+def _resident(shape: Shape, recipe: Recipe) -> list[Part]:
+    adapter_dtype = recipe.adapter_dtype if recipe.lora_rank else recipe.dtype
+    count = trainable(shape, recipe)
+    adapter = count * adapter_dtype if recipe.lora_rank else 0
+    if recipe.reference_adapter:
+        adapter *= 2
+    return [
+        *_weights(shape, recipe),
         Part(name="adapter", size=adapter),
         Part(name="gradients", size=count * adapter_dtype),
         Part(
@@ -265,33 +253,3 @@ def _forward(shape: Shape, layer: Layer, recipe: Recipe) -> int:
     queries = layer.heads * layer.head_dim
     widest = max(3 * layer.ffn, 4 * queries)
     return recipe.dtype * widest + (2 * recipe.dtype + 4) * shape.hidden
-
-
-def _alternatives(shape: Shape, recipe: Recipe) -> Sequence[tuple[str, Recipe]]:
-    found: list[tuple[str, Recipe]] = []
-    if not recipe.lora_rank:
-        found.append(("adapter: lora", replace(recipe, lora_rank=16)))
-    if not recipe.quantization and recipe.lora_rank:
-        found.append(("quantization: nf4", replace(recipe, quantization="nf4")))
-    if shape.per_layer_weights and not recipe.ple_on_cpu:
-        found.append(("table_on_cpu: true", replace(recipe, ple_on_cpu=True)))
-    if not recipe.checkpointing:
-        found.append(("gradient_checkpointing: true", replace(recipe, checkpointing=True)))
-    if recipe.token_rows and not recipe.narrow_rows and recipe.lora_rank:
-        found.append(("token_rows: off", replace(recipe, token_rows=0)))
-    if "8bit" not in recipe.optimizer:
-        found.append(("optimizer: paged_adamw_8bit", replace(recipe, optimizer="paged_adamw_8bit")))
-    if recipe.batch > 1:
-        half = recipe.batch // 2
-        found.append((f"batch_size: {half}", replace(recipe, batch=half)))
-    if recipe.group > 2:
-        half = recipe.group // 2
-        found.append((f"completions_at_once: {half}", replace(recipe, group=half)))
-    if recipe.length > 256:
-        half = recipe.length // 2
-        shorter = replace(recipe, length=half, new_tokens=min(recipe.new_tokens, half // 2))
-        found.append((f"max_length: {half}", shorter))
-    if recipe.lora_rank > 4:
-        half = recipe.lora_rank // 2
-        found.append((f"rank: {half}", replace(recipe, lora_rank=half)))
-    return found

@@ -59,7 +59,7 @@ def merge(
                 lambda loaded: write(loaded, unfinished, Path(checkpoint.path), dtype),
             )
             name = DEQUANTISED if dequantise else ORIGINAL
-            found, _ = compare(
+            found = compare(
                 lambda: as_trained(config, checkpoint, template),
                 [(name, lambda: saved(config, checkpoint, template, unfinished))],
                 probes,

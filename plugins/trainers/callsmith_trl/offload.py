@@ -11,8 +11,6 @@ whole, for every forward pass. So the model is made without the table, which is 
     with without_table():
         model = AutoModelForCausalLM.from_pretrained(folder, ...)
     fill_table(model, folder)
-
-A model that is there already is given to `keep_table_on_cpu`.
 """
 
 from __future__ import annotations
@@ -98,19 +96,6 @@ def fill_table(model: Any, folder: str | Path) -> bool:
                 table.fill(tensors.get_tensor(names[0]))
                 return True
     raise ConfigError(f"{folder} lacks the weights {TABLE}.weight; it was cut")
-
-
-def keep_table_on_cpu(model: Any) -> bool:
-    """Moves the table of a loaded model to the CPU; whether it has one. Before an adapter is put
-    on."""
-    for module in model.modules():
-        table = getattr(module, TABLE, None)
-        if isinstance(table, torch.nn.Embedding):
-            moved = CpuEmbedding(float(table.scalar_embed_scale), model.dtype)
-            moved.fill(table.weight)
-            setattr(module, TABLE, moved)
-            return True
-    return False
 
 
 def has_table_on_cpu(model: Any) -> bool:

@@ -183,12 +183,16 @@ def _distinct(pairs: Iterable[Pair], dropped: Dropped) -> list[Pair]:
             dropped.add("equal texts", pair.source)
         elif key in found:
             dropped.add("duplicate", pair.source)
-            # The better-known origin stays: what was written, not the same text made up.
-            if ORIGINS.index(pair.origin) < ORIGINS.index(found[key].origin):
-                found[key] = pair
+            found[key] = min(found[key], pair, key=_precedence)
         else:
             found[key] = pair
     return list(found.values())
+
+
+def _precedence(pair: Pair) -> tuple[int, str, str]:
+    """Which of two pairs of the same texts stays, the lowest: what was written before the same text
+    made up; the names only make the choice independent of the order."""
+    return ORIGINS.index(pair.origin), pair.source, pair.reason
 
 
 def _without_dev(pairs: Sequence[Pair], dev: Sequence[Task], dropped: Dropped) -> list[Pair]:

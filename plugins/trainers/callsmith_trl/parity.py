@@ -2,7 +2,8 @@
 
 A fixed set of tasks is asked of every way of serving. Next tokens are compared at every position of
 the gold completions (teacher-forced, so that one early difference does not hide all later ones),
-then greedy completions are compared and judged by the same verifier as everywhere. A published run
+then greedy completions are compared and judged by the same verifier as everywhere. What an arm
+wrote elsewhere is read by the trained model, if the arm shows its tokens. A published run
 fell from 83.7 % to 47.6 % by merging; its author first took it for under-training.
 """
 
@@ -14,12 +15,13 @@ from typing import Any
 
 import torch
 
-from callsmith import Template, Verifier
-from callsmith_trl.comparing import Likeness, Said, same_answers
+from callsmith import Completion, Template, Verifier
+from callsmith_trl.comparing import Drawn, Likeness, Said, estimated_divergence, same_answers
 from callsmith_trl.loading import Loaded
 from callsmith_trl.probe import generate
 from callsmith_trl.reading import trace_of_ids
 from callsmith_trl.rows import TrainRow
+from callsmith_trl.served import Served
 from callsmith_trl.variants import TRAINED
 
 TOP = 4096
@@ -121,18 +123,20 @@ def compare(
     probes: Probes,
     use: Callable[[Callable[[], Loaded], Callable[[Loaded], Any]], Any],
     done: Callable[[Likeness], None] = lambda likeness: None,
-) -> tuple[list[Likeness], list[Said]]:
+    served: Sequence[Served] = (),
+) -> list[Likeness]:
     """All ways of serving against the trained model, one in memory at a time (see `released`).
 
-    Also returns the trained model's answers, for arms that are served elsewhere.
+    The trained model comes first, then `others`, then the arms that were asked before.
     """
 
-    def first(loaded: Loaded) -> tuple[Distributions, list[Said], int, int]:
+    def first(loaded: Loaded) -> tuple[Distributions, list[Said], int, list[Likeness]]:
         known = distributions(loaded, probes)
         said, right = answers(loaded, probes)
-        return known, said, right, len(known.ids)
+        return known, said, right, [served_likeness(one, loaded, probes, said) for one in served]
 
-    known, said, right, positions = use(trained, first)
+    known, said, right, arms = use(trained, first)
+    positions = len(known.ids)
     found = [
         Likeness(
             name=TRAINED,
@@ -152,14 +156,64 @@ def compare(
 
         found.append(use(load, measure))
         done(found[-1])
-    return found, said
+    return [*found, *arms]
+
+
+def served_likeness(arm: Served, loaded: Loaded, probes: Probes, said: Sequence[Said]) -> Likeness:
+    """How far an arm is from the trained model, which is `loaded` and answered `said`."""
+    positions = agreed = 0
+    drawn: list[Drawn] = []
+    strange = 0
+    for row, completion in zip(probes.rows, arm.greedy, strict=True):
+        if completion is None:
+            continue
+        if not _is_ours(loaded, completion):
+            strange += 1
+            continue
+        ids = torch.tensor(completion.token_ids)
+        agreed += int((_after(loaded, row.prompt_ids, ids).argmax(-1) == ids).sum())
+        positions += len(ids)
+    for row, completion in zip(probes.rows, arm.drawn, strict=False):
+        if completion is None or completion.logprobs is None or not _is_ours(loaded, completion):
+            continue
+        ids = torch.tensor(completion.token_ids)
+        logs = _after(loaded, row.prompt_ids, ids).gather(-1, ids[:, None])[:, 0]
+        drawn.append(Drawn(arm=completion.logprobs, trained=logs.tolist()))
+    divergence, error = estimated_divergence(drawn) or (None, None)
+    notes = [arm.note] if arm.note else []
+    if strange:
+        notes.append(f"the token ids of {strange} completions are not those of this tokenizer")
+    return Likeness(
+        name=f"arm {arm.name}",
+        tasks=len(probes.rows),
+        right=arm.right,
+        same=same_answers(arm.said, said),
+        positions=positions,
+        agreement=agreed / positions if positions else None,
+        divergence=divergence,
+        error=error,
+        served=True,
+        note="; ".join(notes),
+    )
+
+
+def _is_ours(loaded: Loaded, completion: Completion) -> bool:
+    """Whether the token ids mean the completion's text in the trained model's vocabulary."""
+    ids = completion.token_ids or ()
+    if not ids or max(ids) >= loaded.network.get_input_embeddings().weight.shape[0]:
+        return False
+    return loaded.tokens.decode(ids).startswith(completion.text)
 
 
 def _each(loaded: Loaded, probes: Probes) -> Any:
     """Log probabilities (positions, vocabulary) of each row's completion, in float32 on the CPU."""
     for row in probes.rows:
-        ids = torch.tensor([row.prompt_ids + row.completion_ids], device=loaded.device)
-        with torch.inference_mode():
-            logits = loaded.model(input_ids=ids, use_cache=False).logits[0]
-        start = len(row.prompt_ids) - 1
-        yield logits[start:-1].float().log_softmax(-1).cpu()
+        yield _after(loaded, row.prompt_ids, torch.tensor(row.completion_ids))
+
+
+def _after(loaded: Loaded, prompt_ids: Sequence[int], ids: torch.Tensor) -> torch.Tensor:
+    """Log probabilities (positions, vocabulary) at each of `ids` behind a prompt and each other."""
+    whole = torch.cat([torch.tensor(prompt_ids), ids])[None].to(loaded.device)
+    with torch.inference_mode():
+        logits = loaded.model(input_ids=whole, use_cache=False).logits[0]
+    return logits[len(prompt_ids) - 1 : -1].float().log_softmax(-1).cpu()

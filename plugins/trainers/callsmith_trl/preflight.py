@@ -34,8 +34,10 @@ from callsmith_trl import checks
 from callsmith_trl.chat_templates import compare_templates
 from callsmith_trl.checks import Example
 from callsmith_trl.findings import Finding
-from callsmith_trl.memory import Estimate, Method, Recipe, estimate, resident, savings
+from callsmith_trl.memory import Estimate, Method, Recipe, estimate, resident
+from callsmith_trl.memory_plan import memory_limit, recipe_of
 from callsmith_trl.rows import TrainRow, training_rows
+from callsmith_trl.savings import savings
 from callsmith_trl.shapes import shape_of
 from callsmith_trl.token_rows import Matrices, read_model, row_findings
 
@@ -132,6 +134,7 @@ class Preflight:
                 "preflight": {
                     "errors": len(self.errors),
                     "warnings": [f"{one.check}: {one.text}" for one in self.warnings],
+                    "findings": [[one.level, one.check, one.text] for one in self.findings],
                     "memory": self.memory,
                 }
             }
@@ -201,41 +204,6 @@ def preflight(
     )
 
 
-def recipe_of(
-    config: TrainerConfig, loaded: Loaded, *, method: Method, group: int = 1, new_tokens: int = 0
-) -> Recipe:
-    """The recipe in the words of `memory`: what the options come to for this model."""
-    model = loaded.model
-    on_gpu = model.device.type == "cuda"
-    trained = [one for one in model.parameters() if one.requires_grad]
-    adapted = hasattr(model, "peft_config")
-    optimizer = config.optimizer
-    if optimizer == "auto":
-        optimizer = "paged_adamw_8bit" if on_gpu and adapted else "adamw_torch"
-    checkpointing = config.gradient_checkpointing
-    ranks = [one.r for one in getattr(model, "peft_config", {}).values() if hasattr(one, "r")]
-    return Recipe(
-        method=method,
-        length=config.max_length,
-        batch=config.batch_size,
-        quantization=config.quantization if adapted else "",
-        double_quant=config.double_quant,
-        dtype=model.dtype.itemsize,
-        adapter_dtype=max((one.dtype.itemsize for one in trained), default=4),
-        lora_rank=max(ranks, default=config.rank) if adapted else 0,
-        token_rows=_count_rows(model),
-        narrow_rows=True,
-        optimizer=optimizer,
-        checkpointing=on_gpu if checkpointing == "auto" else checkpointing,
-        group=group,
-        new_tokens=new_tokens,
-        # DPO computes its reference before the first step, and keeps numbers alone.
-        reference_adapter=adapted and method == "grpo" and bool(getattr(config, "beta", 0)),
-        ple_on_cpu=_table_on_cpu(model) and on_gpu,
-        context=on_gpu,
-    )
-
-
 def _rows(loaded: Loaded, examples: Sequence[Example], written: set[int]) -> Matrices | None:
     """The rows of all added tokens that are read or written; None for a model of another build."""
     model = loaded.model
@@ -284,32 +252,8 @@ def _memory(
         return None, (), [Finding(level="info", check="memory", text=text)]
     found, options = estimate(shape, recipe), savings(shape, recipe)
     helps = tuple(one.text() for one in options[:3])
-    limit = _limit(config, loaded.model)
+    limit = memory_limit(config, str(loaded.model.device))
     return found, helps, checks.memory(found, resident(shape, recipe), limit, options)
-
-
-def _limit(config: TrainerConfig, model: Any) -> int | None:
-    """The memory that there is, in bytes: the cap, or the GPU's."""
-    if config.memory_gib is not None:
-        return round(config.memory_gib * (1 << 30))
-    if model.device.type != "cuda":
-        return None
-    import torch
-
-    return int(torch.cuda.get_device_properties(model.device).total_memory)
-
-
-def _count_rows(model: Any) -> int:
-    adapter = getattr(model.get_input_embeddings(), "token_adapter", None)
-    if adapter is None:
-        return 0
-    return max((len(ids) for ids in adapter.token_indices.values()), default=0)
-
-
-def _table_on_cpu(model: Any) -> bool:
-    from callsmith_trl.offload import has_table_on_cpu
-
-    return has_table_on_cpu(model)
 
 
 def _plain(text: str) -> str:

@@ -25,6 +25,7 @@ from callsmith import (
 from callsmith_trl.checks import Example
 from callsmith_trl.config import TrainerConfig
 from callsmith_trl.memory import Method
+from callsmith_trl.memory_plan import generation_of
 from callsmith_trl.preflight import Preflight, examples_of
 from callsmith_trl.preflight import preflight as look
 from callsmith_trl.rows import training_rows
@@ -72,7 +73,9 @@ def preflight(file: Path, step: str, base: str, adapter: str) -> int:
 
     tasks = tuple(found.tasks.tasks())
     # `token_rows: auto` goes by the tasks, here as in the training.
-    loaded = load_for_training(found.config, found.base, found.template, tasks=tasks)
+    loaded = load_for_training(
+        found.config, found.base, found.template, tasks=tasks, method=found.method
+    )
     job = TrainJob(output="", base=found.base, tasks=tasks, template=found.template)
     checked = check_job(found.config, job, loaded, found.method)
     Console().print(checked.table())
@@ -84,11 +87,8 @@ def check_job(config: TrainerConfig, job: TrainJob, loaded: Loaded, method: Meth
     assert job.template is not None
     rows, refused = training_rows(job.tasks, job.template, loaded.tokens, thinking=config.thinking)
     examples = examples_of(rows)
-    group, new_tokens = 1, 0
+    group, new_tokens = generation_of(config, method)
     if method == "grpo":
-        numbers = config.model_dump()
-        group = numbers["completions_at_once"] or config.batch_size * config.accumulation
-        new_tokens = numbers["max_new_tokens"]
         examples = [Example(id=one.id, prompt_ids=one.prompt_ids) for one in examples]
     return look(
         config,

@@ -179,14 +179,20 @@ class Probe:
 
     def run(self, step: int) -> dict[str, JsonValue]:
         """Generates, judges and counts; see `rates`. `loss` is that of the gold completions."""
+        import torch
+
         began = time.perf_counter()
         settings = self.config.probe
-        written = generate(
-            self.loaded,
-            [ids for _, _, ids in self.prompts],
-            settings.max_new_tokens,
-            settings.batch_size,
-        )
+        # The same draws at every step, and none taken from the training's.
+        with torch.random.fork_rng(_devices(self.loaded.device)):
+            torch.manual_seed(self.job.seed)
+            written = generate(
+                self.loaded,
+                [ids for _, _, ids in self.prompts],
+                settings.max_new_tokens,
+                settings.batch_size,
+                settings.temperature,
+            )
         judged = []
         for (task, prompt, _), ids in zip(self.prompts, written, strict=True):
             trace = trace_of_ids(
@@ -200,3 +206,8 @@ class Probe:
             "loss": None if loss is None or loss != loss else round(loss, 6),
             "seconds": round(time.perf_counter() - began, 3),
         }
+
+
+def _devices(device: str) -> list[str]:
+    """The devices, beside the CPU, whose random numbers generation takes."""
+    return [] if device == "cpu" else [device]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,14 @@ INSIDE = "$run/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What must be equal in serving and training. `template` is the template's digest."""
+    """What must be equal in serving and training.
+
+    `template` is the template's digest; `template_reference` says what it was made from, as a run
+    file does (`use`, `options`, `parser`), and is empty in recipes that do not know it.
+    """
 
     template: str = ""
+    template_reference: Mapping[str, JsonValue] = field(default_factory=dict)
     quantization: str = ""
     double_quant: bool = True
     dtype: str = "auto"
@@ -48,10 +53,13 @@ class Recipe:
         )
 
 
-def recipe_of(config: TrainerConfig, template: Template) -> Recipe:
-    """The recipe of a training."""
+def recipe_of(
+    config: TrainerConfig, template: Template, reference: Mapping[str, JsonValue] | None = None
+) -> Recipe:
+    """The recipe of a training; `reference` says what the template was made from."""
     return Recipe(
         template=template.digest,
+        template_reference=dict(reference or {}),
         quantization=config.quantization,
         double_quant=config.double_quant,
         dtype=config.dtype,
@@ -73,7 +81,12 @@ def read_recipe(folder: Path) -> Recipe | None:
         said = json.loads(file.read_text(encoding="utf-8")).get("recipe")
         if said is None:
             return None
-        return Recipe(**{**said, "control_tokens": tuple(said["control_tokens"])})
+        found = Recipe(**{**said, "control_tokens": tuple(said["control_tokens"])})
+        reference: Mapping[str, Any] = found.template_reference
+        for part in (reference, reference.get("parser")):
+            if part and not (isinstance(part["use"], str) and isinstance(part["options"], dict)):
+                raise TypeError("template_reference names no template")
+        return found
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{file} is damaged: {error!r}; save the checkpoint again") from None
 

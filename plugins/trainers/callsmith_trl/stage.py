@@ -11,7 +11,7 @@
 
 What stands in OUTPUT: `job.json` (whose training this is), `trainer/` (TRL's checkpoints, to
 resume from), `best/` (the best weights so far), `probe.jsonl`, `refused.jsonl`, `preflight.json`,
-and at the end `adapter/` or `model/`, `checkpoint.json` and README.md.
+and at the end `adapter/` or `model/`, with README.md in it, and `checkpoint.json`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ from typing import Any
 from transformers import PrinterCallback
 
 from callsmith import Checkpoint, ConfigError, JsonValue, Task, Template, TrainJob
+from callsmith_trl.arguments import check_trackers, training_arguments
 from callsmith_trl.best import BestKeeper
-from callsmith_trl.card import Card, write_card
+from callsmith_trl.card import CARD, write_card
 from callsmith_trl.config import TrainerConfig
+from callsmith_trl.exact_weights import exact_weights
 from callsmith_trl.failures import clear_failures
-from callsmith_trl.folders import last_whole
+from callsmith_trl.folders import last_step, last_whole
 from callsmith_trl.identity import (
     claim,
     digest,
     identity,
     replace_text,
     tasks_digest,
-    versions,
 )
 from callsmith_trl.loading import (
     Loaded,
@@ -46,15 +47,17 @@ from callsmith_trl.loading import (
     load_for_training,
     save_checkpoint,
 )
+from callsmith_trl.memory import Method
 from callsmith_trl.preflight import Preflight
 from callsmith_trl.probe import Probe
 from callsmith_trl.progress import ProgressCallback
 from callsmith_trl.row_gradients import narrow_rows
 from callsmith_trl.rows import TrainRow
 from callsmith_trl.saving import SavingCallback
+from callsmith_trl.stage_card import card_of
 from callsmith_trl.weights import read_weights, remove
 
-__all__ = ["Stage", "digest", "exact_weights", "tasks_digest"]
+__all__ = ["Stage", "digest", "tasks_digest"]
 
 SHOWN_REFUSALS = 3
 
@@ -63,7 +66,7 @@ class Stage:
     """A job with a trainer's options. Raises `ConfigError` for a job that lacks base or template,
     and for an output that belongs to another job."""
 
-    def __init__(self, method: str, config: TrainerConfig, job: TrainJob) -> None:
+    def __init__(self, method: Method, config: TrainerConfig, job: TrainJob) -> None:
         if job.base is None:
             raise ConfigError("there is no base to train; name a folder or a step", path="base")
         if job.template is None:
@@ -107,7 +110,13 @@ class Stage:
         """The base, ready to be trained. From here on the output belongs to this job."""
         self._claim()
         loaded = load_for_training(
-            self.config, self.base, self.template, tasks=self.job.tasks, seed=self.job.seed
+            self.config,
+            self.base,
+            self.template,
+            tasks=self.job.tasks,
+            seed=self.job.seed,
+            method=self.method,
+            template_reference=self.job.template_reference,
         )
         self.loaded = loaded
         self.job.report(
@@ -175,47 +184,9 @@ class Stage:
 
     def arguments(self) -> dict[str, Any]:
         """What all of TRL's configurations take."""
-        config, loaded = self.config, self._loaded()
-        on_gpu = loaded.device != "cpu"
-        recompute = config.gradient_checkpointing
-        recompute = on_gpu if recompute == "auto" else recompute
-        optimizer = config.optimizer
-        if optimizer == "auto":
-            optimizer = "paged_adamw_8bit" if on_gpu and loaded.adapted else "adamw_torch"
-        low = loaded.dtype if config.adapter == "lora" else "bfloat16"
-        given: dict[str, Any] = {
-            "output_dir": str(self.output / "trainer"),
-            "per_device_train_batch_size": config.batch_size,
-            "gradient_accumulation_steps": config.accumulation,
-            "num_train_epochs": config.epochs,
-            "max_steps": config.max_steps or -1,
-            "learning_rate": config.learning_rate,
-            "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(
-                config.schedule, config.schedule
-            ),
-            "warmup_steps": config.warmup,  # below 1: a share of all steps
-            "weight_decay": config.weight_decay,
-            "max_grad_norm": config.max_grad_norm,
-            "optim": optimizer,
-            # The old name, which TRL reads, follows the new one.
-            "activation_checkpointing": recompute,
-            "bf16": on_gpu and low == "bfloat16",
-            "fp16": on_gpu and low == "float16",
-            "use_cpu": not on_gpu,
-            "dataloader_pin_memory": on_gpu,
-            "seed": self.job.seed,
-            "data_seed": self.job.seed,
-            "save_strategy": "steps",
-            "save_steps": config.save_every or 0.1,  # below 1: a share of all steps
-            "save_total_limit": 2,
-            "logging_steps": config.log_every,
-            "logging_nan_inf_filter": False,
-            "report_to": list(config.report_to) or "none",
-            "run_name": f"{self.method}-{self.output.name}",
-            "disable_tqdm": True,
-            "remove_unused_columns": False,
-        }
-        return given
+        return training_arguments(
+            self.config, self._loaded(), self.method, self.output, self.job.seed
+        )
 
     def run(self, build: Callable[[], Any], data: Mapping[str, JsonValue]) -> Checkpoint:
         """Builds TRL's trainer, trains (from the last checkpoint, if there is one), and writes.
@@ -225,7 +196,7 @@ class Stage:
         """
         loaded, job, config = self._loaded(), self.job, self.config
         with known_warnings():
-            self._check_trackers()
+            check_trackers(self.config.report_to)
             with exact_weights(loaded.model):
                 trainer = build()
             trainer.create_model_card = _no_card  # at every checkpoint, with paths in it
@@ -258,7 +229,7 @@ class Stage:
             if resumed:
                 job.report({"event": "resumed", "stage": self.method, "step": start})
             began = time.perf_counter()
-            steps = _last_step(resumed)
+            steps = last_step(resumed)
             if resumed and steps:
                 read_weights(loaded, resumed)
             else:
@@ -313,9 +284,11 @@ class Stage:
             made = keeper.take(details)
         else:
             made = save_checkpoint(loaded, self.config, job, details, state)
-        (self.output / "README.md").write_text(
-            write_card(self._card(keeper, results, data)), encoding="utf-8"
+        card = card_of(
+            self.method, self.config, job, loaded, keeper, results, data, len(self.refused)
         )
+        # In the folder that is copied and uploaded.
+        (Path(made.adapter or made.path) / CARD).write_text(write_card(card), encoding="utf-8")
         # A stage that has it is done. Not before, and the trainer's checkpoints go afterwards: a
         # job that is killed in between has either.
         whole = json.dumps(details, ensure_ascii=False, indent=1)
@@ -325,34 +298,6 @@ class Stage:
                 remove(folder)
         job.report({"event": "done", "stage": self.method, **results})
         return made
-
-    def _card(
-        self, keeper: BestKeeper, results: Mapping[str, JsonValue], data: Mapping[str, JsonValue]
-    ) -> Card:
-        loaded = self._loaded()
-        notes = []
-        if loaded.token_rows:
-            shown = " ".join(f"`{piece}`" for piece in loaded.tokens.pieces(loaded.token_rows))
-            notes.append(f"The rows of these tokens were trained in embedding and head: {shown}")
-        if self.refused:
-            notes.append(f"{len(self.refused)} rows were left out; refused.jsonl says why.")
-        if keeper.best is not None and keeper.best["step"] == 0:
-            notes.append("No step was better than the start: these are the weights of the start.")
-        options = self.config.model_dump(mode="json", by_alias=True)
-        return Card(
-            method=self.method,
-            base=self.base.base or Path(self.base.path).name,
-            adapter=loaded.adapted,
-            template=self.template.digest,
-            seed=self.job.seed,
-            data={**data, "rows left out": len(self.refused), "dev": len(self.job.dev)},
-            options=options,
-            results=results,
-            versions=versions(),
-            history=keeper.history,
-            best=None if keeper.best is None else int(str(keeper.best["step"])),
-            notes=notes,
-        )
 
     def _loaded(self) -> Loaded:
         assert self.loaded is not None, "load comes first"
@@ -364,44 +309,6 @@ class Stage:
     def _claim(self) -> None:
         """Writes whose training this is; raises `ConfigError` if it is another's."""
         claim(self.output, identity(self.method, self.config, self.job), write=self.main)
-
-    def _check_trackers(self) -> None:
-        from transformers.integrations import get_reporting_integration_callbacks
-
-        try:
-            get_reporting_integration_callbacks(list(self.config.report_to))
-        except ValueError as error:
-            raise ConfigError(" ".join(str(error).split()), path="report_to") from None
-
-
-@contextmanager
-def exact_weights(model: Any) -> Iterator[None]:
-    """What is trained has the same numbers behind this as before.
-
-    TRL casts the trainable weights of a 4-bit model to bfloat16 when it is built: an adapter that
-    goes on from a stage before would lose what float32 had, and small steps would be lost later.
-    """
-    kept = {
-        name: parameter.data
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-    yield
-    for name, parameter in model.named_parameters():
-        if name in kept and parameter.dtype != kept[name].dtype:
-            parameter.data = kept[name]
-
-
-def _last_step(checkpoint: Path | None) -> int:
-    """The number of the training's last step, if this is its checkpoint; 0 otherwise.
-
-    The trainer itself would take another step from there.
-    """
-    if checkpoint is None:
-        return 0
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    step = int(state["global_step"])
-    return step if step >= int(state["max_steps"]) else 0
 
 
 def _no_card(*_: Any, **__: Any) -> None:
