@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callsmith import ConfigError, Sampling
+from callsmith import ConfigError, Sampling, weights_fingerprint
 from hf_suite.models import generate, need_libraries, prompt, prompt_adapter, random_adapter
 
 pytestmark = [
@@ -137,3 +137,76 @@ async def test_a_base_of_another_name_is_a_warning(
     file.write_text(json.dumps({**data, "base_model_name_or_path": "Qwen/Qwen3-4B"}))
     said = (await build(adapter=str(other)).probe()).warnings
     assert said == ("the adapter was trained on Qwen/Qwen3-4B, and this is google/gemma-4-tiny",)
+
+
+@pytest.fixture
+def recorded(checkpoint: Path, adapter: Path, tmp_path: Path) -> Path:
+    """The adapter with what our trainers write beside one."""
+    folder = tmp_path / "recorded"
+    shutil.copytree(adapter, folder)
+    said = {"base": "tiny/base", "base_fingerprint": weights_fingerprint(checkpoint), "recipe": {}}
+    (folder / "callsmith.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def other_base(checkpoint: Path, tmp_path: Path) -> Path:
+    """A model of the same name and shapes, with other weights."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "other-base"
+    shutil.copytree(checkpoint, folder)
+    file = str(folder / "model.safetensors")
+    save_file({name: w * 1.01 for name, w in load_file(file).items()}, file, {"format": "pt"})
+    return folder
+
+
+async def test_an_adapter_of_this_base(
+    build: Callable[..., Any], adapter: Path, recorded: Path
+) -> None:
+    given = prompt("counting")
+    said = await build(adapter=str(recorded)).complete(given, GREEDY)
+    assert said.token_ids == (await build(adapter=str(adapter)).complete(given, GREEDY)).token_ids
+
+
+def test_an_adapter_of_another_base(
+    build: Callable[..., Any], other_base: Path, recorded: Path
+) -> None:
+    """Its names and shapes fit, and what it says would be wrong."""
+    with pytest.raises(ConfigError) as caught:
+        build(other_base, adapter=str(recorded))
+    assert str(caught.value) == (
+        f"adapter: {recorded} was trained on other weights (tiny/base) than those of {other_base}; "
+        "name the base that it belongs to, or an adapter of this one"
+    )
+
+
+async def test_an_adapter_of_another_base_by_a_name_of_the_hub(
+    other_base: Path, recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the base lies shows only when it is loaded."""
+    from callsmith_hf.arm import HfArm
+    from callsmith_hf.config import HfConfig
+
+    revision = "0" * 40
+    place = tmp_path / "hub" / "models--tiny--base"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(revision, encoding="utf-8")
+    shutil.copytree(other_base, place / "snapshots" / revision)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    arm = HfArm(HfConfig(model="tiny/base", device="cpu", adapter=str(recorded)))
+    with pytest.raises(ConfigError, match=r"adapter: .* was trained on other weights"):
+        await arm.complete(prompt("plain"), GREEDY)
+    await arm.aclose()
+
+
+async def test_an_adapter_that_says_nothing_of_its_base(
+    build: Callable[..., Any], other_base: Path, adapter: Path
+) -> None:
+    assert (await build(other_base, adapter=str(adapter)).complete(prompt("plain"), GREEDY)).text
+
+
+def test_a_damaged_record(build: Callable[..., Any], recorded: Path) -> None:
+    (recorded / "callsmith.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"adapter: .*callsmith\.json is damaged; save"):
+        build(adapter=str(recorded))

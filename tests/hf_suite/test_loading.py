@@ -190,7 +190,7 @@ async def test_closing_ends_what_is_under_way(build: Callable[..., Any]) -> None
     pieces = arm.stream(ENDLESS, LONG)
     await anext(pieces)
     waiting = asyncio.create_task(arm.complete(prompt("counting"), GREEDY))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0)  # it asks, and waits for its turn
     await arm.aclose()
     with pytest.raises(ArmError, match="the arm was closed"):
         async for _ in pieces:

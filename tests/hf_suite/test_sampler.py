@@ -110,5 +110,25 @@ def test_a_token_without_probability_is_never_drawn() -> None:
 
 
 def test_logits_that_are_not_numbers_are_seen() -> None:
-    _, (logprob,) = choose([[math.nan, 1.0]], [Sampling()])
-    assert math.isnan(logprob)
+    for options in ({}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.5}):
+        _, (logprob,) = choose([[math.nan, 1.0]], [Sampling(**options)])
+        assert math.isnan(logprob)
+
+
+def test_a_temperature_too_small_for_float32_is_nearly_greedy() -> None:
+    assert choose([[0.5, 1.0, 0.75]], [Sampling(temperature=1e-60)])[0] == [1]
+
+
+def test_rows_of_all_kinds_beside_each_other() -> None:
+    """Greedy, drawn, cut by k and by p, in one batch: each as if it were alone."""
+    rows = [[math.log(p) for p in PROBABILITIES]] * 40
+    kinds: list[dict[str, Any]] = [
+        {}, {"temperature": 1.0}, {"temperature": 0.7, "top_k": 3},
+        {"temperature": 1.3, "top_p": 0.8}, {"temperature": 1.0, "top_k": 3, "top_p": 0.6},
+        {"temperature": 1.0, "top_k": 4},
+    ]  # fmt: skip
+    samplings = [Sampling(seed=seed, **kinds[seed % len(kinds)]) for seed in range(len(rows))]
+    together = choose(rows, samplings)[0]
+    alone = [choose([row], [one])[0][0] for row, one in zip(rows, samplings, strict=True)]
+    assert together == alone
+    assert len(set(together)) > 2

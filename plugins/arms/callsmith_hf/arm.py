@@ -19,7 +19,7 @@ from callsmith import (
     Sampling,
 )
 from callsmith_hf import generation, library
-from callsmith_hf.checkpoint import check_adapter, check_folder, local_folder
+from callsmith_hf.checkpoint import check_adapter, check_base, check_folder, local_folder
 from callsmith_hf.config import HfConfig
 from callsmith_hf.fidelity import describe
 from callsmith_hf.library import Loaded
@@ -30,13 +30,13 @@ class HfArm:
     """A `TextArm`: requests go to one thread, which owns the model and decodes in batches.
 
     The model is loaded by the first request or probe. Requests that wait are decoded together,
-    each by its own sampling. A request that is cancelled, or whose reader walks away, leaves its
-    batch before the next token.
+    each by its own sampling. A request that is cancelled, or whose reader walks away, is
+    given up before the next token.
 
     `Completion.token_ids` have the end token, which is not in the text. `logprobs` are the
     model's own, before temperature, top_k and top_p. `timings` are `queued`, `first_token` and
     `total`, from handing the request over. Raises `ConfigError` for a folder without a model or
-    without an adapter.
+    without an adapter, and for an adapter of another base.
     """
 
     def __init__(self, config: HfConfig) -> None:
@@ -45,6 +45,8 @@ class HfArm:
         if folder is not None:
             check_folder(folder, "path" if config.path else "model")
         self._adapter = check_adapter(Path(config.adapter).expanduser()) if config.adapter else None
+        if folder is not None:
+            check_base(folder, config)
         self._worker: Worker[Loaded] = Worker(
             lambda: library.load(config),
             lambda loaded, jobs: generation.run(loaded.network, jobs),

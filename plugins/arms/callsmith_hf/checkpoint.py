@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from callsmith import ConfigError
+from callsmith import ConfigError, check_adapter_base, weights_fingerprint
 from callsmith_hf.config import HfConfig
 
 CONFIG = "config.json"
@@ -87,6 +87,13 @@ def check_adapter(folder: Path) -> Mapping[str, Any]:
     if not isinstance(data, dict) or "peft_type" not in data:
         raise ConfigError(f"{file} names no peft_type; save the adapter again", path="adapter")
     return data
+
+
+def check_base(folder: Path, config: HfConfig) -> None:
+    """Raises `ConfigError` when the adapter says that it was trained on other weights."""
+    if config.adapter:
+        adapter = Path(config.adapter).expanduser()
+        check_adapter_base(adapter, weights_fingerprint(folder), str(folder), path="adapter")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -1,36 +1,24 @@
-"""Decodes a batch: prompts padded on the left, one key-value cache, rows that leave when done."""
+"""Decodes a batch: one key-value cache, and rows that leave when they are done."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import isnan
-from typing import Any
 
 import torch
 
 from callsmith import ArmError, Completion, Usage
 from callsmith_hf.failures import is_memory, out_of_memory
+from callsmith_hf.network import Network
+from callsmith_hf.prefill import read
 from callsmith_hf.sampler import Source, choose
 from callsmith_hf.text import StopStrings, TextStream
 from callsmith_hf.worker import Job
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """What decoding needs of a loaded model.
-
-    `arguments` are the names that its forward takes; `decode` and `name` are the tokenizer's.
-    """
-
-    model: Any
-    device: str
-    pad: int
-    arguments: frozenset[str]
-    decode: Callable[[Sequence[int]], str]
-    name: Callable[[int], str]
-    logprobs: bool
+FULL = 0.75
+"""The share of rows that go on at which the others are taken out. Taking rows out copies the whole
+cache, so doing it for every row costs more than computing a few rows for nothing."""
 
 
 class Row:
@@ -125,43 +113,34 @@ def run(network: Network, jobs: Sequence[Job]) -> None:
 
 
 def _decode(network: Network, rows: list[Row]) -> None:
-    longest = max(len(row.job.ids) for row in rows)
-    padding = [longest - len(row.job.ids) for row in rows]
-    ids = torch.tensor(
-        [[network.pad] * pad + list(row.job.ids) for pad, row in zip(padding, rows, strict=True)],
-        device=network.device,
-    )
-    mask = torch.tensor([[0] * pad + [1] * (longest - pad) for pad in padding], device=ids.device)
-    positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-    cache: Any = None
+    logits, mask, cache = read(network, [row.job.ids for row in rows])
+    places = [*range(len(rows))]  # of the rows that go on, in the tensors
     while True:
-        given: dict[str, Any] = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "past_key_values": cache,
-            "use_cache": True,
-        }
-        if "position_ids" in network.arguments:
-            given["position_ids"] = positions
-        if "logits_to_keep" in network.arguments:
-            given["logits_to_keep"] = 1  # all of a long prompt's would take gigabytes
-        output = network.model(**given)
-        cache = output.past_key_values
         numbers, logprobs = choose(
-            output.logits[:, -1, :],
-            [row.job.sampling for row in rows],
-            [row.source for row in rows],
+            logits, [row.job.sampling for row in rows], [row.source for row in rows]
         )
         going = [
             index for index, row in enumerate(rows) if row.take(numbers[index], logprobs[index])
         ]
         if not going:
             return
-        ids = torch.tensor([[numbers[index]] for index in going], device=mask.device)
-        if len(going) < len(rows):
-            kept = torch.tensor(going, device=mask.device)
+        rows = [rows[index] for index in going]
+        places = [places[index] for index in going]
+        if len(places) <= FULL * len(mask):
+            kept = torch.tensor(places, device=mask.device)
             cache.batch_select_indices(kept)
             mask = mask[kept]
-            rows = [rows[index] for index in going]
-        mask = torch.cat([mask, mask.new_ones((len(rows), 1))], dim=-1)
-        positions = mask.sum(dim=-1, keepdim=True) - 1
+            places = [*range(len(rows))]
+        # A row that is done and still there gets padding, which nothing looks at.
+        written, real = [[network.pad] for _ in mask], [[0] for _ in mask]
+        for place, index in zip(places, going, strict=True):
+            written[place], real[place] = [numbers[index]], [1]
+        mask = torch.cat([mask, torch.tensor(real, device=mask.device)], dim=-1)
+        logits, cache = network.forward(
+            torch.tensor(written, device=mask.device),
+            mask,
+            mask.sum(dim=-1, keepdim=True) - 1,
+            cache,
+        )
+        if len(places) < len(mask):
+            logits = logits[torch.tensor(places, device=logits.device)]

@@ -21,13 +21,15 @@ from callsmith import ArmError, CallsmithError, ConfigError, PromptTokens
 from callsmith_hf.adapters import apply_adapter
 from callsmith_hf.checkpoint import (
     TOKENIZER,
+    check_base,
     check_folder,
     local_folder,
     weight_bytes,
 )
 from callsmith_hf.config import HfConfig
 from callsmith_hf.failures import is_memory, one_line, out_of_memory
-from callsmith_hf.generation import Network
+from callsmith_hf.network import Network
+from callsmith_hf.prefill import padding_of
 
 GIB = 1 << 30
 _LOADING = threading.Lock()
@@ -81,6 +83,7 @@ def load(config: HfConfig) -> Loaded:
     _register(config)
     folder = _folder(config)
     check_folder(folder, "path" if config.path else "model")
+    check_base(folder, config)
     tokens = PromptTokens.read(folder / TOKENIZER, config.control_tokens)
     device = _device(config.device)
     _limit(config, folder, device)
@@ -197,6 +200,11 @@ def _model(config: HfConfig, folder: Path, device: str) -> Any:
             arguments |= {"config": text, "key_mapping": INSIDE}
     transformers.utils.logging.disable_progress_bar()  # only a command line shows bars
     model, info = kind.from_pretrained(folder, **arguments)
+    for module in model.modules():
+        # On processors with AVX512-BF16, bitsandbytes would put 4-bit weights into a layout that
+        # computes in bfloat16 whatever the dtype: not the model that was trained.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     missing = sorted({*info["missing_keys"], *(name[0] for name in info["mismatched_keys"])})
     if missing:
         raise ConfigError(
@@ -253,6 +261,7 @@ def _loaded(
             decode=tokens.decode,
             name=tokens.name,
             logprobs=config.logprobs,
+            joining_padding=padding_of(model, device),
         ),
         folder=folder,
         tokens=tokens,

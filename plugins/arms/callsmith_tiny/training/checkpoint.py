@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from callsmith import CallsmithError, ConfigError, JsonValue
 from callsmith_tiny.tokens import Tokens
 
+from .export import fixture
 from .huggingface import TinyConfig, TinyForCausalLM
 from .network import Shape
 
@@ -181,6 +182,7 @@ def main() -> None:
     back.add_argument("--weights", type=Path, required=True)
     back.add_argument("--adapter", type=Path)
     back.add_argument("--stage", action="append", default=[], help="a line for the metadata")
+    back.add_argument("--fixture", type=Path, help="what the test of the weights compares with")
     arguments = parser.parse_args()
     try:
         if arguments.command == "to-transformers":
@@ -192,6 +194,8 @@ def main() -> None:
                 adapter=arguments.adapter,
                 stages=arguments.stage,
             )
+            if arguments.fixture:
+                fixture(arguments.weights, arguments.fixture)
             print(f"{arguments.weights}: {arguments.weights.stat().st_size} bytes")
     except CallsmithError as error:
         print(error, file=sys.stderr)

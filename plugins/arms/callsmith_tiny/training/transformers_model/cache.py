@@ -115,6 +115,15 @@ class TinyCache(DynamicCache):
         self.layers = [*(BlockLayer() for _ in range(blocks)), GrowingLayer()]
 
     @property
+    def joining_padding(self) -> int:
+        """Tokens of padding that make a row forget what the convolutions look back on.
+
+        For the arm `hf`, whose rows may take the place of another row's copy; a mask hides keys.
+        """
+        first: BlockLayer = self.layers[0]
+        return first.recent[0].shape[1] if first.recent else 0
+
+    @property
     def pointer(self) -> GrowingLayer:
         """The pointer's layer."""
         layer: GrowingLayer = self.layers[-1]
