@@ -23,7 +23,7 @@ GREEDY = Sampling(max_tokens=64)
 SHORT = Sampling(max_tokens=4)
 LONG = Sampling(max_tokens=1000)
 ENDLESS = plain("<pad>")
-"""The model never learned to end what follows this."""
+"""The model takes long to end what follows this."""
 
 
 async def test_probe(build: Callable[..., Any], checkpoint: Path) -> None:
@@ -185,12 +185,28 @@ async def test_a_cancelled_request_leaves_its_batch(build: Callable[..., Any]) -
     assert {one.text for one in after} == {BY_NAME["rainbow"].answer}
 
 
-async def test_closing_ends_what_is_under_way(build: Callable[..., Any]) -> None:
-    arm = build(batch_size=1)
+@pytest.fixture(scope="module")
+def endless(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with no way to end: its end tokens have rows of zeros in the tied head."""
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer
+
+    folder = tmp_path_factory.mktemp("endless") / "model"
+    shutil.copytree(checkpoint, folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    weights = load_file(folder / "model.safetensors")
+    for token in ("<eos>", "<turn|>", "<|tool_response>"):
+        weights["model.embed_tokens.weight"][tokenizer.token_to_id(token)] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+async def test_closing_ends_what_is_under_way(build: Callable[..., Any], endless: Path) -> None:
+    arm = build(endless, batch_size=1)
     pieces = arm.stream(ENDLESS, LONG)
     await anext(pieces)
     waiting = asyncio.create_task(arm.complete(prompt("counting"), GREEDY))
-    await asyncio.sleep(0)  # it asks, and waits for its turn
+    await asyncio.sleep(0.2)
     await arm.aclose()
     with pytest.raises(ArmError, match="the arm was closed"):
         async for _ in pieces:
