@@ -264,6 +264,14 @@ def test_only_what_was_judged_right_becomes_training_data(
     assert reasons["a/t1/0"] == "not-judged"
 
 
+def test_a_record_cannot_steer_the_terminal(callsmith: Callsmith, tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "d.jsonl", xlam("Clear \x1b[2J the \u202e screen", id="a\x1bb"))
+    done = callsmith("data", "inspect", str(path))
+    assert done.returncode == 0
+    assert not {"\x1b", "\u202e"} & set(done.stdout)
+    assert r"Clear \x1b[2J the \u202e screen" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -283,6 +291,9 @@ def test_only_what_was_judged_right_becomes_training_data(
         (("convert", "good.jsonl", "--out", "o", "--questions", "bad.jsonl"), "bad.jsonl:1"),
         (("convert", "good.jsonl", "--out", "o", "--questions", "empty.jsonl"), "no questions"),
         (("convert", "good.jsonl", "--out", "good.jsonl"), "is a file"),
+        (("convert", "good.jsonl", "--out", "o", "--dev", "nan"), "leave no rows to train on"),
+        (("convert", "train.jsonl", "--out", "."), "train.jsonl is read and would be written over"),
+        (("inspect", "wide.jsonl"), "wide.jsonl: no line of it is JSON (wide.jsonl:1: not UTF-8"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, tuple) else "",
 )
@@ -293,6 +304,8 @@ def test_bad_input_is_one_line(
     write_jsonl(tmp_path / "text.jsonl", {"text": "hello"})
     write_jsonl(tmp_path / "bad.jsonl", "{")
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
+    (tmp_path / "wide.jsonl").write_text(json.dumps(xlam()) + "\n", encoding="utf-16")
+    write_jsonl(tmp_path / "train.jsonl", xlam())
     done = callsmith("data", *arguments)
     assert done.returncode == 2
     assert said in done.stderr

@@ -190,3 +190,32 @@ def test_only_training_rows_are_augmented() -> None:
     summary = prepared.summary()
     assert summary["quarantine"] == {}
     assert summary == prepare(rows[::-1], (), plan, CHECKER).summary()
+
+
+def test_one_description_under_two_names_gives_no_second_right_answer() -> None:
+    row = POOL[0]
+    twin = replace(row.tools[0], name="weather_of_today")
+    assert row.calls[0].name == row.tools[0].name
+    made = AUGMENTATIONS["irrelevance"](replace(row, tools=(*row.tools, twin)), 0, ())
+    assert made is not None
+    assert twin not in made.tools
+    call = replace(row.calls[0], name=twin.name)
+    question = replace(row.messages[-1], content="How is Tromsø?")
+    other = replace(row, id="other", messages=(question,), tools=(twin,), calls=(call,))
+    for name in ("several-calls", "follow-up"):
+        assert AUGMENTATIONS[name](row, 0, (other,)) is None
+
+
+def test_parameters_that_a_reference_names_keep_their_names() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "description": "One."},
+            "b": {"$ref": "#/properties/a", "description": "Two."},
+        },
+    }
+    tools = [{"name": "f", "description": "d", "parameters": parameters}]
+    answers = [{"name": "f", "arguments": {"a": "x", "b": "y"}}]
+    (row,) = READERS["xlam"](xlam("Do it.", answers=answers, tools=tools), "r")
+    assert CHECKER.problem(row) is None
+    assert AUGMENTATIONS["mask-parameters"](row, 0, ()) is None

@@ -12,6 +12,7 @@ from callsmith_tasks.data.checking import VERIFIERS, RowChecker
 from callsmith_tasks.data.files import read_rows
 from callsmith_tasks.data.readers import READERS
 from callsmith_tasks.data.row import Row, RowError, row_to_task
+from callsmith_tasks.data.schema import unified_argument
 from fixtures.data_rows import RECORDS, trl, xlam
 
 
@@ -41,6 +42,10 @@ def test_good_rows_pass(format: str, checker: RowChecker) -> None:
         ({"calls": ()}, "no-answer"),
         ({"messages": ()}, "no-answer"),
         ({"messages": (Message(role="user", content=" "),)}, "no-question"),
+        (
+            {"calls": (ToolCall(name="get_weather", arguments={"city": "O", "minutes": None}),)},
+            "unified-schema",
+        ),
         (
             {"tools": (ToolSpec(name="get_weather", parameters={"type": "objct"}),)},
             "invalid-tool",
@@ -104,3 +109,20 @@ def test_unreadable_records_are_rejected_with_what_they_were() -> None:
         ("2", "malformed", "xlam")
     ]
     assert rejected[0].record == {**xlam(), "answers": "[{"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "place"),
+    [
+        ({"properties": {"a": {"type": ["string", "null"]}}}, {"a": None}, ""),
+        ({"properties": {}}, {"b": None}, "b"),
+        (None, {"b": None}, "b"),
+        ({"properties": {}, "additionalProperties": True}, {"b": None}, ""),
+        ({"properties": {"a": {"properties": {"x": {}}}}}, {"a": {"x": None, "y": None}}, "a.y"),
+        ({"properties": {"a": {"items": {"properties": {}}}}}, {"a": [{}, {"y": None}]}, "a.y"),
+        ({"properties": {"a": {"type": "object"}}}, {"a": {"y": None}}, ""),
+        ({"properties": {}}, [None], ""),
+    ],
+)
+def test_arguments_of_other_calls_are_recognised(schema: Any, arguments: Any, place: str) -> None:
+    assert unified_argument(arguments, schema) == place

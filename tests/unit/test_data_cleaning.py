@@ -167,3 +167,11 @@ def test_questions_are_read_from_several_shapes(
 def test_a_line_without_a_question_is_an_error() -> None:
     with pytest.raises(RowError, match="a question needs"):
         question_of({"id": "x", "question": []}, "line-1")
+
+
+def test_a_place_in_a_file_is_no_id() -> None:
+    question = question_of({"text": "Something else entirely."}, "test-1")
+    assert ContaminationIndex([question]).match(ask("Weather in Oslo?", "test-1")) is None
+    marked = question_of({"id": "multi#1", "text": "Something else entirely."}, "test-1")
+    found = ContaminationIndex([marked]).match(ask("Weather in Oslo?", "multi#1"))
+    assert found == ("contaminated-id", "multi#1", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from callsmith import ConfigError, MissingExtraError, StoreError
 from callsmith_tasks.data.files import read_rows, records
-from callsmith_tasks.data.output import check_seal, write_folder
+from callsmith_tasks.data.output import check_seal, rejected_lines, write_folder
 from callsmith_tasks.data.row import Rejected
 from fixtures.data_rows import RECORDS, glaive, write_jsonl, xlam
 
@@ -57,6 +58,7 @@ def test_bad_lines_do_not_cost_the_others(tmp_path: Path) -> None:
     ("name", "text", "said"),
     [
         ("a.json", "{broken", "is not JSON"),
+        ("a2.json", '[\n{"query": "a"},\n{"query": "b', "is not JSON"),
         ("b.json", "3", "holds no list of records"),
         ("c.jsonl", None, "No such file"),
         ("d.json", None, "No such file"),
@@ -77,6 +79,10 @@ def test_a_folder_and_a_name_without_a_file(tmp_path: Path) -> None:
         list(records(str(tmp_path)))
     with pytest.raises(ConfigError, match="owner/name"):
         list(records("nothing-here"))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        list(records("a" * 300))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        list(records("a" * 300 + ".jsonl"))
 
 
 def test_unknown_keys_ask_for_a_format(tmp_path: Path) -> None:
@@ -134,6 +140,53 @@ def test_parquet_files(tmp_path: Path) -> None:
         list(records(str(path)))
 
 
+def test_what_json_cannot_say_is_left_out_and_does_not_stop_the_rest(tmp_path: Path) -> None:
+    if not has("pyarrow"):
+        pytest.skip("needs pyarrow (the train extra)")
+    arrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    tools = json.dumps([{"name": "f", "parameters": {"type": "object", "properties": {"x": {}}}}])
+
+    def record(value: Any) -> dict[str, Any]:
+        call = {"type": "function", "function": {"name": "f", "arguments": {"x": value}}}
+        turns = [{"role": "user", "content": "go"}, {"role": "assistant", "tool_calls": [call]}]
+        return {"messages": turns, "tools": tools}
+
+    path = tmp_path / "d.parquet"
+    for value in (datetime.datetime(2020, 1, 1), float("nan"), b"\xff"):
+        parquet.write_table(arrow.Table.from_pylist([record(value)]), path)
+        rows, rejected, _ = read_rows(records(str(path)), "auto")
+        assert (rows, [item.reason for item in rejected]) == ([], ["malformed"])
+        json.dumps(rejected[0].record, allow_nan=False)
+
+
+def test_a_damaged_page_of_a_parquet_file_is_one_line(tmp_path: Path) -> None:
+    if not has("pyarrow"):
+        pytest.skip("needs pyarrow (the train extra)")
+    arrow: Any = importlib.import_module("pyarrow")
+    parquet: Any = importlib.import_module("pyarrow.parquet")
+    path = tmp_path / "d.parquet"
+    parquet.write_table(arrow.Table.from_pylist([xlam()] * 50), path, compression="none")
+    data = bytearray(path.read_bytes())
+    data[4:200] = bytes(196)
+    path.write_bytes(bytes(data))
+    with pytest.raises(ConfigError, match=r"d\.parquet: is damaged") as error:
+        list(records(str(path)))
+    assert "\n" not in str(error.value)
+
+
+def test_half_of_a_surrogate_pair_is_no_row_and_its_record_is_kept(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "d.jsonl", xlam("bad \ud800"), xlam(id=1))
+    rows, rejected, _ = read_rows(records(str(path)), "auto")
+    assert ([row.id for row in rows], [item.reason for item in rejected]) == (
+        ["xlam-1"],
+        ["malformed"],
+    )
+    write_folder(tmp_path / "o", {"quarantine.jsonl": rejected_lines(rejected)}, {})
+    text = (tmp_path / "o" / "quarantine.jsonl").read_text(encoding="utf-8")
+    assert json.loads(text)["record"]["query"] == "bad \ud800"
+
+
 def test_a_sealed_folder_keeps_its_test_split(tmp_path: Path) -> None:
     old: Any = {"dev": {"seal": "a"}, "test": {"seal": "b"}}
     new: Any = {"dev": {"seal": "a"}, "test": {"seal": "c"}}
@@ -158,8 +211,6 @@ def test_a_folder_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
 
 def test_rejected_lines_say_everything() -> None:
     item = Rejected(id="a", source="xlam", reason="malformed", detail="why", record={"x": 1})
-    from callsmith_tasks.data.output import rejected_lines
-
     assert rejected_lines([item]) == [
         {"id": "a", "source": "xlam", "reason": "malformed", "detail": "why", "record": {"x": 1}}
     ]

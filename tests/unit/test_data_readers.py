@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -246,3 +247,24 @@ def test_any_json_in_a_field_gives_rows_or_a_row_error(format: str, data: st.Dat
             assert row_from_json(json.loads(json.dumps(row_to_json(row)))) == row
     except RowError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("hermes", hermes("<tool_call>" * 200_000)),
+        (
+            "hermes",
+            hermes() | {"conversations": [{"from": "tool", "value": "<tool_response>" * 90_000}]},
+        ),
+        ("glaive", glaive(chat="USER: hi" + "\n" * 200_000 + "x")),
+        ("glaive", glaive(call='{"name": "x", ' + '"arguments": \'' * 60_000)),
+        ("toolace", toolace(system='[{"a":1},' * 60_000)),
+    ],
+    ids=["calls", "results", "lines", "arguments", "lists"],
+)
+def test_a_huge_record_is_refused_in_linear_time(format: str, record: dict[str, Any]) -> None:
+    began = time.process_time()
+    with pytest.raises(RowError):
+        READERS[format](record, "0")
+    assert time.process_time() - began < 10  # minutes, where every start is searched to the end

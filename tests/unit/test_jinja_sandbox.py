@@ -66,6 +66,28 @@ def test_a_template_that_goes_too_far_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{{ raise_exception('\x1b[2J' + 'a' * 1000000) }}", "{{ {}['\x1b' + 'a' * 1000000].b }}"],
+)
+def test_what_a_template_says_is_short_and_no_terminal_obeys_it(text: str) -> None:
+    with pytest.raises(RenderError) as caught:
+        render(text)
+    assert len(str(caught.value)) < 600
+    assert "\\x1b" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_reading_a_template_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsmith_jinja.sandbox.READ", 0.5)
+    with pytest.raises(RenderError, match=r"reading the template takes longer than 0\.5 s"):
+        render(
+            "{{ 10 ** (9 ** 9) }}", timeout=0.5
+        )  # a constant, folded before anything is rendered
+    with pytest.raises(RenderError, match="needs more memory than it may have"):
+        render("{{ '%1000000000d' % 1 }}", memory_mib=512)
+
+
 def test_a_text_that_is_no_template_says_where() -> None:
     with pytest.raises(ConfigError, match=r"t\.jinja is no chat template: line 2: "):
         render("{{ a }}\n{% for %}")

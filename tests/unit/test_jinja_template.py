@@ -167,6 +167,14 @@ def test_bad_places_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text("{")
     with pytest.raises(ConfigError, match="is not JSON"):
         JinjaTemplate(JinjaConfig(path=str(tmp_path)))
+    (tmp_path / "tokenizer_config.json").write_text('{"a": ' * 100_000)
+    with pytest.raises(ConfigError, match="is not JSON"):
+        JinjaTemplate(JinjaConfig(path=str(tmp_path)))
+    odd = {"added_tokens_decoder": [1, None, {"special": True, "content": [1]}]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(odd))
+    (tmp_path / "tokenizer.json").write_text('{"added_tokens": null}')
+    with pytest.raises(ConfigError, match="has no chat template"):
+        JinjaTemplate(JinjaConfig(path=str(tmp_path)))
     with pytest.raises(ConfigError, match="say where"):
         JinjaTemplate(JinjaConfig())
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from callsmith import Catalog, ConfigError, JsonValue, Template, load, to_json
 from callsmith_tasks.data.checking import VERIFIERS, RowChecker
+from callsmith_tasks.data.cleaning import SPLITS
 from callsmith_tasks.data.contamination import (
     DEFAULT_NGRAM,
     ContaminationIndex,
@@ -16,13 +18,20 @@ from callsmith_tasks.data.contamination import (
 )
 from callsmith_tasks.data.files import read_rows, records
 from callsmith_tasks.data.options import AUGMENTATIONS
-from callsmith_tasks.data.output import check_seal, rejected_lines, task_line, write_folder
+from callsmith_tasks.data.output import (
+    check_seal,
+    check_sources,
+    rejected_lines,
+    task_line,
+    write_folder,
+)
 from callsmith_tasks.data.preparing import Plan, counts, prepare, render_all, without_equal_texts
 from callsmith_tasks.data.readers import READERS
 from callsmith_tasks.data.row import Rejected, Row, RowError, row_to_json, row_to_task
 from callsmith_tasks.data.run_folder import rows_of_run
 from callsmith_tasks.data.view import print_counts, print_lengths, print_rows, token_counter
 
+FILES = (*(f"{name}.jsonl" for name in SPLITS), "quarantine.jsonl", "removed.jsonl")
 FORMATS = ("auto", *READERS, "traces")
 
 format_option = click.option(
@@ -170,7 +179,7 @@ def convert(
     """
     if form == "trl" and not template:
         raise ConfigError("--as trl needs --template: prompts are rendered as they are served")
-    if dev + test >= 1:
+    if not dev + test < 1:  # NaN included
         raise ConfigError(f"--dev {dev} and --test {test} leave no rows to train on")
     plan = Plan(
         fractions={"dev": dev, "test": test},
@@ -179,6 +188,7 @@ def convert(
         shares=_shares(augmentations),
         seed=seed,
     )
+    check_sources(out, FILES, [*sources, *map(str, questions)])
     catalog = load()
     renderer: Template | None = catalog.build("template", template) if template else None
     index = _index(questions, ngram) if questions else None
@@ -244,7 +254,7 @@ def _read(
     catalog: Catalog,
 ) -> tuple[list[Row], list[Rejected]]:
     path = Path(source)
-    if format == "traces" or (format == "auto" and (path / "run.json").is_file()):
+    if format == "traces" or (format == "auto" and os.path.isfile(path / "run.json")):
         return rows_of_run(path, catalog, require)
     try:
         rows, rejected, _ = read_rows(records(source, split=split, config=config), format)
@@ -252,6 +262,12 @@ def _read(
         raise error if error.path else error.at(source) from None
     if not rows and not rejected:
         raise ConfigError("holds no records", path=source)
+    if not rows and all(item.reason == "not-json" for item in rejected):
+        raise ConfigError(
+            f"no line of it is JSON ({rejected[0].detail}); "
+            "name a .json, .jsonl or .parquet file, JSON in UTF-8",
+            path=source,
+        )
     return rows, rejected
 
 

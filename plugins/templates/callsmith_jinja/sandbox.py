@@ -15,6 +15,10 @@ from callsmith import ConfigError, RenderError
 
 START = 60.0
 """Seconds that the process may take to start: a busy machine is no fault of the template's."""
+READ = 10.0
+"""Seconds that reading a template may take at least: it is compiled, which can be made slow."""
+LONGEST = 500
+"""Characters of a message that a template can choose."""
 
 
 class Sandbox:
@@ -77,12 +81,15 @@ class Sandbox:
         )
         self._process = process
         self._end = weakref.finalize(self, _end, process)
-        answer = self._ask(json.dumps(self._first), max(START, self._timeout))
+        answer = self._ask("{}", max(START, self._timeout))
+        if "text" in answer:
+            answer = self._ask(json.dumps(self._first), max(READ, self._timeout))
         if "text" not in answer:
             self._stop()
+            detail = _one_line(str(answer["detail"]))
             if answer["problem"] != "syntax":
-                raise RenderError(f"{self._place}: reading the template {answer['detail']}")
-            raise ConfigError(f"{self._place} is no chat template: {answer['detail']}")
+                raise RenderError(f"{self._place}: reading the template {detail}")
+            raise ConfigError(f"{self._place} is no chat template: {detail}")
 
     def _ask(self, line: str, timeout: float) -> Mapping[str, Any]:
         process = self._process
@@ -131,8 +138,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _one_line(detail: str) -> str:
+    """A stranger's words as one line that no terminal obeys and that does not fill the screen."""
+    line = " ".join(detail[: 4 * LONGEST].split())
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
 def _said(answer: Mapping[str, Any]) -> str:
-    detail = " ".join(str(answer["detail"]).split())
+    detail = _one_line(str(answer["detail"]))
     return {"refused": f"refuses: {detail}", "failed": f"fails: {detail}"}.get(
         str(answer["problem"]), detail
     )

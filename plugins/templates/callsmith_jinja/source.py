@@ -98,10 +98,10 @@ def _special(path: Path) -> tuple[frozenset[str], dict[str, str], dict[str, Any]
     tokens = {
         item["content"]
         for item in [
-            *config.get("added_tokens_decoder", {}).values(),
-            *_json(path / "tokenizer.json").get("added_tokens", ()),
+            *_items(config.get("added_tokens_decoder")),
+            *_items(_json(path / "tokenizer.json").get("added_tokens")),
         ]
-        if isinstance(item, dict) and item.get("special") and item.get("content")
+        if isinstance(item, dict) and item.get("special") and isinstance(item.get("content"), str)
     }
     variables = {}
     for key, value in {**_json(path / "special_tokens_map.json"), **config}.items():
@@ -111,12 +111,19 @@ def _special(path: Path) -> tuple[frozenset[str], dict[str, str], dict[str, Any]
     return frozenset(tokens) | frozenset(filter(None, variables.values())), variables, config
 
 
+def _items(value: Any) -> list[Any]:
+    """The items of a list, or the values of an object; none of anything else."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def _json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
         data = json.loads(_read(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}") from None
     return data if isinstance(data, dict) else {}
 

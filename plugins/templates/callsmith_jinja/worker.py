@@ -1,8 +1,9 @@
 """The process in which a stranger's template runs: `python -m callsmith_jinja.worker`.
 
-One JSON object per line. The first one says the template and the limits; each further one has the
-variables of one rendering and is answered by `{"text": …}` or `{"problem": …, "detail": …}`. The
-parent kills the process when a rendering takes too long: nothing inside of it could be trusted to.
+One JSON object per line. The first one is empty: its answer says that the process has started. The
+second says the template and the limits; each further one has the variables of one rendering and is
+answered by `{"text": …}` or `{"problem": …, "detail": …}`. The parent kills the process when a
+rendering takes too long: nothing inside of it could be trusted to.
 
 The environment is set up as transformers does it (blocks trimmed, `tojson` without escapes,
 `raise_exception`, `strftime_now`, loop controls, the `generation` tag), and immutable.
@@ -112,12 +113,21 @@ def limit_memory(mib: int) -> None:
 
 def serve(read: Callable[[], bytes], write: Callable[[dict[str, str]], None]) -> None:
     """Answers lines until there are no more."""
-    first = json.loads(read())
+    if not read():
+        return
+    write({"text": ""})
+    line = read()
+    if not line:
+        return
+    first = json.loads(line)
     limit_memory(first["memory_mib"])
     try:
         template = environment(first["date"]).from_string(first["template"])
     except jinja2.TemplateSyntaxError as error:
         write({"problem": "syntax", "detail": f"line {error.lineno}: {error.message}"})
+        return
+    except MemoryError:
+        write({"problem": "memory", "detail": "needs more memory than it may have"})
         return
     except Exception as error:
         write({"problem": "syntax", "detail": f"{type(error).__name__}: {error}"})

@@ -47,7 +47,8 @@ def irrelevance(row: Row, seed: int, pool: Sequence[Row]) -> Row | None:
         return None
     rng = _random(row, seed, "irrelevance")
     needed = {call.name for call in row.calls}
-    left = tuple(tool for tool in row.tools if tool.name not in needed)
+    said = {tool.description for tool in row.tools if tool.name in needed and tool.description}
+    left = tuple(t for t in row.tools if t.name not in needed and t.description not in said)
     if not left:
         left = _borrowed(row, rng, pool, needed)
     if not left:
@@ -201,13 +202,19 @@ def _joinable(row: Row) -> bool:
 
 
 def _together(row: Row, other: Row) -> list[ToolSpec] | None:
-    """The tools of both; None for one and the same question, or two tools under one name."""
+    """The tools of both; None for one and the same question, for two tools under one name, or for
+    one description under two names: either tool would be right, and gold names one."""
     if row.id == other.id or row.asked == other.asked:
         return None
     tools = {tool.name: tool for tool in row.tools}
     for tool in other.tools:
         if tools.setdefault(tool.name, tool) != tool:
             return None
+    said = [
+        {tool.description: tool.name for tool in r.tools if tool.description} for r in (row, other)
+    ]
+    if any(said[1].get(text, name) != name for text, name in said[0].items()):
+        return None
     return list(tools.values())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from callsmith import Reply, ToolCall, ToolSpec, Trace, Turn, Verifier
 from callsmith_tasks.data.row import Rejected, Row, RowError, canonical, row_to_json, row_to_task
-from callsmith_tasks.data.schema import tool_problem
+from callsmith_tasks.data.schema import tool_problem, unified_argument
 
 VERIFIERS = ("tool-known", "schema-valid")
 """The verifiers that every call of a row must pass; their names are the reasons of rejection."""
@@ -57,6 +57,14 @@ class RowChecker:
         # Without calls there is nothing to verify: the answer is not judged here.
         if not (history or row.calls):
             return None
+        schemas = {tool.name: tool.parameters for tool in row.tools}
+        for call in (*history, *row.calls):
+            if found_at := unified_argument(call.arguments, schemas.get(call.name)):
+                return "unified-schema", (
+                    f"row {row.id}: {call.name}: the argument {found_at!r:.80} is null and the "
+                    "tool does not declare it; the file was written by a library that gives every "
+                    "call the arguments of all others: write arguments as JSON text"
+                )
         trace = _trace(row.id, (*history, *row.calls))
         for name, verifier in self.verifiers.items():
             verdict = verifier.verify(task, trace)

@@ -22,9 +22,14 @@ ones ("What's the weather in Paris?") must be the whole message, or half of a da
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A benchmark's question: its id, and what its users say, message by message."""
+    """A benchmark's question: its id, and what its users say, message by message.
+
+    `has_id` is false where the file has none and `id` says only where the question stands: a row
+    of the same place in another file is not that question.
+    """
 
     id: str
+    has_id: bool = True
     texts: tuple[str, ...]
 
 
@@ -39,7 +44,8 @@ def question_of(record: Mapping[str, Any], id: str) -> Question:
     if not texts:
         raise RowError("malformed", "a question needs question, messages, query, prompt or text")
     found = record.get("id")
-    return Question(id=str(found) if isinstance(found, str | int) else id, texts=texts)
+    has_id = isinstance(found, str | int) and bool(str(found))
+    return Question(id=str(found) if has_id else id, has_id=has_id, texts=texts)
 
 
 def _texts(data: JsonValue) -> Iterable[str]:
@@ -63,7 +69,8 @@ class ContaminationIndex:
         self._whole: dict[tuple[str, ...], str] = {}
         self._grams: dict[int, dict[tuple[str, ...], str]] = {}
         for question in questions:
-            self._ids.add(question.id)
+            if question.has_id:
+                self._ids.add(question.id)
             for text in question.texts:
                 found = tuple(words(text))
                 if found:
@@ -77,9 +84,10 @@ class ContaminationIndex:
     def match(self, row: Row) -> tuple[str, str, str] | None:
         """(reason, id of the question, words in common), or None for a clean row."""
         # Sources number their rows from 0 as well: only ids that say more than a number count.
-        name = re.split(r"[#+~]", row.id)[0]  # without the marks of turns and augmentations
-        if name in self._ids and not name.isdigit():
-            return "contaminated-id", name, ""
+        # Without the marks of turns and augmentations, and as it is: an id may hold a mark itself.
+        for name in (row.id, re.split(r"[#+~]", row.id)[0]):
+            if name in self._ids and not name.isdigit():
+                return "contaminated-id", name, ""
         for message in row.messages:
             if message.role != "user":
                 continue

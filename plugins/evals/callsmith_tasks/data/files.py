@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from callsmith import ConfigError, JsonValue, MissingExtraError
 from callsmith_tasks.data.readers import READERS, recognise
-from callsmith_tasks.data.row import Rejected, Row, RowError
+from callsmith_tasks.data.row import Rejected, Row, RowError, require_json
 
 Record = tuple[str, Mapping[str, Any]]
 """(default id of the record's rows, the record)."""
@@ -28,9 +29,9 @@ def records(source: str, *, split: str = "train", config: str | None = None) -> 
     unreadable and `MissingExtraError` without the libraries for Parquet or the hub.
     """
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(source):  # unlike Path.is_dir, false for a name that the system refuses
         raise ConfigError("is a folder; name a .json, .jsonl or .parquet file", path=source)
-    if path.exists() or path.suffix in (".json", ".jsonl", ".ndjson", ".parquet"):
+    if os.path.exists(source) or path.suffix in (".json", ".jsonl", ".ndjson", ".parquet"):
         return _file(path)
     if source.count("/") == 1 and not source.startswith((".", "/")):
         return _hub(source, split, config)
@@ -55,7 +56,7 @@ def _json(path: Path, data: bytes) -> Iterator[Any]:
     try:
         found = _loads(data)
     except ValueError as error:
-        if b"\n{" in data.strip():  # many .json files of the hub are JSON lines
+        if data.lstrip().startswith(b"{") and b"\n{" in data:  # many .json files are JSON lines
             return _lines(path, data)
         raise ConfigError(f"is not JSON: {error}", path=str(path)) from None
     if isinstance(found, Mapping) and isinstance(found.get("data"), list):
@@ -108,14 +109,27 @@ def _record(item: Any, name: str) -> Record | Rejected:
 
 
 def _parquet(path: Path) -> Iterator[Any]:
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory")
+    path.open("rb").close()  # an OSError says what is wrong with the file, not with its content
     parquet = _library("pyarrow.parquet", f"{path.name} is a Parquet file")
     try:
         table = parquet.ParquetFile(path)
     except Exception as error:  # pyarrow has errors of its own for each way of being no Parquet
-        raise ConfigError(f"is no Parquet file: {error}", path=str(path)) from None
-    return _rows(path.stem, (row for batch in table.iter_batches() for row in batch.to_pylist()))
+        raise ConfigError(f"is no Parquet file: {_first(error)}", path=str(path)) from None
+    return _rows(path.stem, _parquet_rows(table, path))
+
+
+def _parquet_rows(table: Any, path: Path) -> Iterator[Any]:
+    try:
+        for batch in table.iter_batches():
+            yield from batch.to_pylist()
+    except Exception as error:  # a damaged page is found only when its turn comes
+        raise ConfigError(
+            f"is damaged: {_first(error)}; get the file again", path=str(path)
+        ) from None
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _hub(name: str, split: str, config: str | None) -> Iterator[Any]:
@@ -123,9 +137,8 @@ def _hub(name: str, split: str, config: str | None) -> Iterator[Any]:
     try:
         found = datasets.load_dataset(name, config, split=split)
     except Exception as error:  # no network, no such set, gated, a wrong split: all are the user's
-        first = str(error).strip().split("\n")[0]
         raise ConfigError(
-            f"cannot be loaded from the hub: {type(error).__name__}: {first}; "
+            f"cannot be loaded from the hub: {type(error).__name__}: {_first(error)}; "
             "download its file and name that instead, if there is no network",
             path=name,
         ) from None
@@ -164,7 +177,10 @@ def read_rows(
         if format == "auto":
             format = _format_of(record)
         try:
-            rows += READERS[format](record, f"{format}-{name}" if name.isdigit() else name)
+            made = READERS[format](record, f"{format}-{name}" if name.isdigit() else name)
+            for row in made:
+                require_json(row)
+            rows += made
         except RowError as error:
             rejected.append(
                 Rejected(
@@ -195,6 +211,6 @@ def _format_of(record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> JsonValue:
-    """A record for the quarantine file: what JSON cannot say (Parquet has dates) as text."""
-    found: JsonValue = json.loads(json.dumps(value, default=str))
+    """A record for the quarantine file: what JSON cannot say (Parquet has dates, NaN) as text."""
+    found: JsonValue = json.loads(json.dumps(value, default=str), parse_constant=str)
     return found

@@ -6,6 +6,7 @@ unlike those of the training data.
 
 from __future__ import annotations
 
+import json
 import random
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +84,8 @@ def _renames(tool: ToolSpec, rng: random.Random) -> Rename:
     schema = tool.parameters or {}
     properties = schema.get("properties")
     if not isinstance(properties, dict) or not RENAMEABLE.issuperset(schema):
+        return {}
+    if '"$ref"' in json.dumps(properties):  # may point at a property by its name
         return {}
     fresh = _fresh(rng, set(properties))
     return {

@@ -38,6 +38,16 @@ def check_seal(folder: Path, splits: Mapping[str, JsonValue]) -> None:
         )
 
 
+def check_sources(folder: Path, names: Iterable[str], inputs: Iterable[str]) -> None:
+    """Raises `StoreError` if one of `inputs` is a file of `folder` that would be written over."""
+    written = {os.path.realpath(folder / name) for name in (*names, MANIFEST)}
+    for path in inputs:
+        if os.path.realpath(path) in written:
+            raise StoreError(
+                f"{path} is read and would be written over; write into another folder than {folder}"
+            )
+
+
 def _seal_of(splits: Mapping[str, JsonValue], name: str) -> JsonValue:
     found = splits[name]
     assert isinstance(found, dict)
@@ -64,7 +74,7 @@ def write_folder(
             part = folder / f"{name}.part"
             with part.open("wb") as file:
                 parts.append((part, folder / name))
-                file.writelines(line.encode("utf-8", "surrogatepass") for line in lines)
+                file.writelines(line.encode("utf-8") for line in lines)
                 file.flush()
                 os.fsync(file.fileno())
         for part, path in parts:
@@ -72,11 +82,19 @@ def write_folder(
     except OSError as error:
         for part, _ in parts:
             part.unlink(missing_ok=True)
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}") from None
+        raise StoreError(
+            f"{folder} cannot be written: {error.strerror or error}; make room, or name another "
+            "folder with --out"
+        ) from None
 
 
 def _line(row: JsonValue) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can say in UTF-8
+        text = json.dumps(row, separators=(",", ":"))
+    return text + "\n"
 
 
 def rejected_lines(items: Iterable[Rejected]) -> list[JsonValue]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from callsmith import (
@@ -32,15 +33,14 @@ Reader = Callable[[Mapping[str, Any], str], list[Row]]
 """`(record, id)` to rows; raises `RowError`."""
 
 _DECODER = json.JSONDecoder()
-_TOOLS = re.compile(r"<tools>(.*?)</tools>", re.DOTALL)
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_RESULT = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 _THOUGHT = re.compile(r"<(think|thinking|scratch_pad)>", re.IGNORECASE)
-_GLAIVE_TURN = re.compile(r"(?:^|\n)\s*(USER|ASSISTANT|FUNCTION RESPONSE):")
+_GLAIVE_TURN = re.compile(r"(?:^|\n)[^\S\n]*(USER|ASSISTANT|FUNCTION RESPONSE):")
 _GLAIVE_CALL = re.compile(r"<functioncall>(.*)", re.DOTALL)
-_GLAIVE_ARGUMENTS = re.compile(r"\"arguments\"\s*:\s*'(.*)'\s*}\s*$", re.DOTALL)
+_GLAIVE_ARGUMENTS = re.compile(r"\"arguments\"\s*:\s*'")
 _GLAIVE_NAME = re.compile(r"\"name\"\s*:\s*\"([^\"]+)\"")
 _GLAIVE_END = "<|endoftext|>"
+_MAX_LISTS = 100
+"""Places at which a system text's list of tools may begin, before the search is given up."""
 
 
 def read_xlam(record: Mapping[str, Any], id: str) -> list[Row]:
@@ -89,7 +89,7 @@ def _plain_name(name: str) -> str:
 
 
 def _list_in(text: str) -> tuple[ToolSpec, ...]:
-    for found in re.finditer(r"\[\s*\{", text):
+    for found in islice(re.finditer(r"\[\s*\{", text), _MAX_LISTS):
         try:
             data, _ = _DECODER.raw_decode(text, found.start())
         except (ValueError, RecursionError):
@@ -145,10 +145,10 @@ def read_hermes(record: Mapping[str, Any], id: str) -> list[Row]:
         role = roles.get(who)
         if role is None:
             raise RowError("malformed", f"a turn is from {who!r:.40}")
-        if role == "system" and (found := _TOOLS.search(text)):
-            declared = tools_of(_values_in(found[1]))
+        if role == "system" and (found := _inside(text, "tools")[0]):
+            declared = tools_of(_values_in(found[0]))
         elif role == "tool":
-            results = _RESULT.findall(text) or [text]
+            results = _inside(text, "tool_response")[0] or [text]
             messages += [Message(role="tool", content=item.strip()) for item in results]
         elif role == "assistant":
             messages.append(_hermes_turn(text))
@@ -164,7 +164,8 @@ def _hermes_turn(text: str) -> Message:
     if _THOUGHT.search(text):
         raise RowError("reasoning", "the turn holds a thought; rows have no place for thoughts")
     calls = []
-    for body in _CALL.findall(text):
+    bodies, rest = _inside(text, "tool_call")
+    for body in bodies:
         try:
             data: Any = json.loads(body)
         except (ValueError, RecursionError):
@@ -173,10 +174,29 @@ def _hermes_turn(text: str) -> Message:
             except ValueError:
                 raise RowError("unreadable-call", f"in <tool_call>: {body!r:.80}") from None
         calls.append(call_of(data))
-    rest = _CALL.sub("", text).strip()
+    rest = rest.strip()
     if "<tool_call>" in rest or "</tool_call>" in rest:
         raise RowError("unreadable-call", f"a <tool_call> is not closed: {rest!r:.80}")
     return Message(role="assistant", content=rest or None, tool_calls=tuple(calls))
+
+
+def _inside(text: str, tag: str) -> tuple[list[str], str]:
+    """What stands between `<tag>` and the next `</tag>`, each time, and the text around it.
+
+    In linear time, which a pattern does not have on a text of opening tags alone.
+    """
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    bodies: list[str] = []
+    around: list[str] = []
+    at = 0
+    while (start := text.find(opening, at)) >= 0:
+        end = text.find(closing, start + len(opening))
+        if end < 0:
+            break
+        around.append(text[at:start])
+        bodies.append(text[start + len(opening) : end])
+        at = end + len(closing)
+    return bodies, "".join([*around, text[at:]])
 
 
 def _values_in(text: str) -> list[JsonValue]:
@@ -221,10 +241,10 @@ def _glaive_turn(text: str) -> Message:
     if not found:
         return Message(role="assistant", content=text)
     body, before = found[1].strip(), text[: found.start()].strip()
-    arguments, name = _GLAIVE_ARGUMENTS.search(body), _GLAIVE_NAME.search(body)
-    if arguments and name:
+    arguments, name = _glaive_arguments(body), _GLAIVE_NAME.search(body)
+    if arguments is not None and name:
         # What is quoted is Python's single-quoted text: it writes \' for an apostrophe.
-        inner = arguments[1].replace("\\'", "'")
+        inner = arguments.replace("\\'", "'")
         call = call_of({"name": name[1], "arguments": read_json(inner, "arguments")})
     else:
         try:
@@ -232,6 +252,15 @@ def _glaive_turn(text: str) -> Message:
         except (RecursionError, json.JSONDecodeError):
             raise RowError("unreadable-call", f"<functioncall> {body!r:.80}") from None
     return Message(role="assistant", content=before or None, tool_calls=(call,))
+
+
+def _glaive_arguments(body: str) -> str | None:
+    """What stands in single quotes behind `"arguments":`, if nothing but `}` follows it."""
+    opened = _GLAIVE_ARGUMENTS.search(body)
+    closed = body.removesuffix("}").rstrip()
+    if opened is None or closed == body or not closed.endswith("'") or opened.end() >= len(closed):
+        return None
+    return closed[opened.end() : -1]
 
 
 def read_trl(record: Mapping[str, Any], id: str) -> list[Row]:

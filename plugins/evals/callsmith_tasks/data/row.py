@@ -96,6 +96,22 @@ def canonical(value: object) -> str:
     return json.dumps(to_json(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def require_json(row: Row) -> None:
+    """Raises `RowError` (`malformed`) for a row that UTF-8 JSON cannot hold.
+
+    Parquet has dates, bytes and NaN; JSON text can have half of a surrogate pair, which no
+    tokenizer takes.
+    """
+    try:
+        json.dumps(to_json(row), ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise RowError("malformed", "a text holds half of a surrogate pair") from None
+    except RecursionError:
+        raise RowError("malformed", "a value is nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise RowError("malformed", f"a value is not JSON: {error}") from None
+
+
 def words(text: str) -> list[str]:
     """Words for comparisons: NFKC, no upper case, no punctuation."""
     return WORD.findall(unicodedata.normalize("NFKC", text).casefold())

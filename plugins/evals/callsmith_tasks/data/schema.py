@@ -31,6 +31,8 @@ WORDS: dict[str, str] = {
 FREE = ("any", "")
 MAX_DEPTH = 64
 _NESTED = re.compile(r"^(?P<head>\w+)\s*\[(?P<inner>.*)\]$", re.DOTALL)
+OPEN = ("additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf")
+"""Keywords that may give a meaning to arguments that `properties` does not list."""
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 
 
@@ -238,6 +240,34 @@ def tool_problem(tool: ToolSpec) -> tuple[str, str] | None:
     except RecursionError:
         return "invalid-tool", f"the tool {tool.name!r}: its schema is nested too deeply"
     return None
+
+
+def unified_argument(arguments: JsonValue, schema: Mapping[str, JsonValue] | None) -> str:
+    """The place of an argument that is null and that `schema` does not declare; "" without one.
+
+    The mark that Arrow leaves in calls: every call gets the arguments of all others, as null. A
+    schema that says what further properties mean is taken at its word.
+    """
+    return _undeclared_null(arguments, dict(schema or {}), 0)
+
+
+def _undeclared_null(value: JsonValue, schema: JsonValue, depth: int) -> str:
+    if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+        return ""
+    if isinstance(value, list):
+        inside = (_undeclared_null(item, schema.get("items"), depth + 1) for item in value)
+        return next(filter(None, inside), "")
+    declared = schema.get("properties", {} if depth == 0 else None)
+    if not isinstance(value, Mapping) or not isinstance(declared, Mapping):
+        return ""
+    is_open = any(key in schema for key in OPEN)
+    for name, item in value.items():
+        if name not in declared:
+            if item is None and not is_open:
+                return name
+        elif inner := _undeclared_null(item, declared[name], depth + 1):
+            return f"{name}.{inner}"
+    return ""
 
 
 def _null_property(schema: JsonValue, depth: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,16 @@ def console() -> Console:
     """As wide as the terminal, 100 columns in a pipe."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=100)
+
+
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def seen(text: str) -> str:
+    """The text with characters that a terminal obeys, or cannot write, as escapes: ``\\x1b``."""
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def token_counter(path: Path | None) -> Callable[[str], int]:
@@ -59,7 +70,7 @@ def print_counts(rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
         calls = Counter(min(len(row.calls), 2) for row in own)
         history = sum(any(m.role == "assistant" for m in row.messages) for row in own)
         numbers = (len(own), calls[1], calls[2], calls[0], history)
-        table.add_row(escape(source), *map(str, numbers))
+        table.add_row(escape(seen(source)), *map(str, numbers))
     out.print(table)
     if not rejected:
         return
@@ -71,7 +82,9 @@ def print_counts(rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
     found = Counter((item.source, item.reason) for item in rejected)
     for (source, reason), number in sorted(found.items()):
         first = next(i for i in rejected if (i.source, i.reason) == (source, reason))
-        table.add_row(escape(source), reason, str(number), escape(f"{first.id}: {first.detail}"))
+        table.add_row(
+            escape(seen(source)), reason, str(number), escape(seen(f"{first.id}: {first.detail}"))
+        )
     out.print(table)
 
 
@@ -116,9 +129,9 @@ def print_rows(rows: Sequence[Row], texts: Sequence[Rendered] | None, shown: int
     out = console()
     for at, row in enumerate(rows[:shown]):
         item = texts[at] if texts is not None else plain(row)
-        out.rule(escape(f"{row.id} ({row.source})"), align="left")
+        out.rule(escape(seen(f"{row.id} ({row.source})")), align="left")
         left, right = ("", "") if out.is_terminal else ("⟦", "⟧")
         text = Text()  # a style of the whole would dim the completion too
-        text.append(item.prompt, style="dim")
-        text.append(f"{left}{item.completion}{right}", style="bold bright_green")
+        text.append(seen(item.prompt), style="dim")
+        text.append(f"{left}{seen(item.completion)}{right}", style="bold bright_green")
         out.print(text, soft_wrap=True)
