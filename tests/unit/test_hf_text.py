@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callsmith_hf.text import StopStrings, TextStream
@@ -54,14 +54,15 @@ def test_the_first_word_keeps_its_space() -> None:
     assert streamed(TextStream(of_words, []), [1, 2]) == ["w1", " w2", ""]
 
 
+@example(text="baa", stops=["a", "baa"], cuts=[2])
 @given(
     st.text("ab", max_size=30),
     st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),
     st.lists(st.integers(0, 30), max_size=8),
 )
 def test_stop_strings_at_every_border(text: str, stops: list[str], cuts: list[int]) -> None:
-    places = [text.find(stop) for stop in stops if stop in text]
-    wanted = text[: min(places)] if places else text
+    places = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+    wanted = text[: min(places)[1]] if places else text
     finder = StopStrings(stops)
     shown, found = "", None
     borders = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]

@@ -165,7 +165,8 @@ async def test_the_arm_writes_valid_calls_even_at_a_high_temperature() -> None:
         if completion.stop_reason == "length":
             continue
         reply = template.parse(completion.text, tools, after=prompt)
-        assert not reply.faults
+        # Outside of calls it writes what it draws, the beginning of another turn too.
+        assert {fault.kind for fault in reply.faults} <= {"text-after-end"}
         for call in reply.calls:
             calls += 1
             assert isinstance(call.arguments, dict)

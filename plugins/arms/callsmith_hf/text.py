@@ -46,7 +46,11 @@ class TextStream:
 
 
 class StopStrings:
-    """Finds the first stop string in a text that comes in pieces, and never shows a part of it."""
+    """Finds the first stop string in a text that comes in pieces, and never shows a part of it.
+
+    The first is the one that ends first, the longest of those that end together: where the pieces
+    are cut then makes no difference.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         """`stops` are not empty strings."""
@@ -58,9 +62,10 @@ class StopStrings:
         if not self._stops:
             return piece, None
         text = self._held + piece
-        found = [(text.find(stop), -len(stop), stop) for stop in self._stops if stop in text]
+        places = [(text.find(stop), stop) for stop in self._stops]
+        found = [(place + len(stop), place, stop) for place, stop in places if place >= 0]
         if found:
-            place, _, stop = min(found)
+            _, place, stop = min(found)
             self._held = ""
             return text[:place], stop
         keep = max(_overlap(text, stop) for stop in self._stops)
