@@ -95,5 +95,9 @@ def test_what_is_held_back(stops: list[str], pieces: list[str], shown: list[str]
     assert [finder.take(piece)[0] for piece in pieces] == shown
 
 
-def test_the_longer_of_two_at_one_place() -> None:
-    assert StopStrings(["a", "ab"]).take("xab") == ("x", "ab")
+def test_of_two_at_one_place_the_one_that_ends_first() -> None:
+    assert StopStrings(["ab", "a"]).take("xab") == ("x", "a")  # as after "xa" and before "b"
+
+
+def test_of_two_that_end_together_the_longer_one() -> None:
+    assert StopStrings(["b", "ab"]).take("xab") == ("x", "ab")

@@ -16,7 +16,8 @@ from callsmith_tiny.tokens import Tokens
 class TextUntilStop:
     """Bytes in, text out, up to the first stop string, which is never let through in part.
 
-    Text is held back while it could be the beginning of a stop string.
+    The first is the one that ends first, wherever the pieces are cut. Text is held back while it
+    could be the beginning of a stop string.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -30,10 +31,11 @@ class TextUntilStop:
         if self.stopped:
             return ""
         self._held += self._utf8.decode(piece, final)
-        found = [at for at in map(self._held.find, self._stops) if at >= 0]
+        places = [(self._held.find(stop), stop) for stop in self._stops]
+        found = [(at + len(stop), at) for at, stop in places if at >= 0]
         if found:
             self.stopped = True
-            return self._held[: min(found)]
+            return self._held[: min(found)[1]]
         keep = 0 if final else self._beginning()
         out, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
         return out
