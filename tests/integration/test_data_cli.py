@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+import callsmith_tiny
 from callsmith import (
     Reply,
     RunFolder,
@@ -74,6 +76,24 @@ def test_colours_in_a_terminal(callsmith: Callsmith, tmp_path: Path) -> None:
     assert "\x1b[2m<bos><|turn>" in done.stdout  # dim
     assert "\x1b[1;92m<|tool_call>call:" in done.stdout  # bold, bright green
     assert "⟦" not in done.stdout
+
+
+def test_inspect_shows_what_the_tokenizer_makes_of_it(callsmith: Callsmith, tmp_path: Path) -> None:
+    shipped = Path(callsmith_tiny.__file__).with_name("tokenizer.json").read_text()
+    path = write_jsonl(tmp_path / "d.jsonl", xlam())
+    shown = {}
+    for name, normalizer in (("as-it-is", None), ("lower", {"type": "Lowercase"})):
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(json.loads(shipped) | {"normalizer": normalizer}))
+        done = callsmith(
+            *("data", "inspect", str(path), "--template", "gemma4", "--rows", "1"),
+            *("--tokenizer", str(file)),
+        )
+        assert done.returncode == 0, done.stderr
+        (shown[name],) = re.findall("⟦(.*)⟧", done.stdout)
+    assert shown["as-it-is"].startswith("<|tool_call>call:")
+    assert shown["as-it-is"].endswith("<tool_call|><|tool_response>")
+    assert shown["as-it-is"] != shown["lower"] == shown["as-it-is"].lower()
 
 
 def test_inspect_counts_lengths_in_tokens(callsmith: Callsmith, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from callsmith import Catalog, ConfigError, JsonValue, Template, load, to_json
+from callsmith import Catalog, ConfigError, JsonValue, PromptTokens, Template, load, to_json
 from callsmith_tasks.data.checking import VERIFIERS, RowChecker
 from callsmith_tasks.data.cleaning import SPLITS
 from callsmith_tasks.data.contamination import (
@@ -27,6 +27,7 @@ from callsmith_tasks.data.output import (
 )
 from callsmith_tasks.data.preparing import Plan, counts, prepare, render_all, without_equal_texts
 from callsmith_tasks.data.readers import READERS
+from callsmith_tasks.data.rendering import as_tokens
 from callsmith_tasks.data.row import Rejected, Row, RowError, row_to_json, row_to_task
 from callsmith_tasks.data.run_folder import rows_of_run
 from callsmith_tasks.data.view import print_counts, print_lengths, print_rows, token_counter
@@ -95,7 +96,8 @@ def inspect(
     """Show what SOURCE (a file, a hub data set or a run folder) would train.
 
     Counts per source and reason, lengths, what a length limit would cut, and a few rows as they
-    are trained: the prompt dim, the completion bright.
+    are trained: the prompt dim, the completion bright; with --template and --tokenizer both are
+    decoded from the token ids, the completion from the labels.
     """
     catalog = load()
     count = token_counter(tokenizer)
@@ -108,6 +110,9 @@ def inspect(
     print_counts(kept, rejected)
     texts = None if done is None else [item for _, item in done]
     print_lengths(kept, texts, count, "tokens" if tokenizer else "characters", max_length)
+    if renderer and tokenizer:
+        tokens = PromptTokens.read(tokenizer)
+        texts = [as_tokens(row, renderer, tokens) for row in kept[:shown]]
     print_rows(kept, texts, shown)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from callsmith import RenderError, Template, ToolCall, completion_after
+from callsmith import PromptTokens, RenderError, Template, ToolCall, completion_after
 from callsmith_tasks.data.row import Row, canonical, text_of
 
 
@@ -37,6 +37,23 @@ def render_row(row: Row, template: Template, *, thinking: bool = False) -> Rende
     except RenderError as error:
         raise RenderError(f"row {row.id}: {error}") from error
     return Rendered(id=row.id, prompt=prompt, completion=completion)
+
+
+def as_tokens(
+    row: Row, template: Template, tokens: PromptTokens, *, thinking: bool = False
+) -> Rendered:
+    """A row as its token ids read: `completion` is decoded from the labels, `prompt` from what
+    stands before them, so that whatever a tokenizer changes shows.
+
+    Raises `RenderError` as `render_row`, and what `PromptTokens.encode` raises.
+    """
+    prompt = template.render(row.messages, row.tools, thinking=thinking)
+    completion = completion_after(template, row.messages, row.tools, row.turn, thinking=thinking)
+    return Rendered(
+        id=row.id,
+        prompt=tokens.decode(tokens.encode(prompt)),
+        completion=tokens.decode(tokens.encode(completion)),
+    )
 
 
 def parse_problem(
