@@ -160,13 +160,13 @@ async def test_the_arm_writes_valid_calls_even_at_a_high_temperature() -> None:
     arm = TinyArm(TinyConfig(constrain=True))
     calls = 0
     for seed in range(12):
-        sampling = Sampling(temperature=1.7, seed=seed, max_tokens=160)
+        # Outside of calls it writes what it draws: where it opens another turn, its own is over.
+        sampling = Sampling(temperature=1.7, seed=seed, max_tokens=160, stop=("<|turn>",))
         completion = await arm.complete(prompt, sampling)
         if completion.stop_reason == "length":
             continue
         reply = template.parse(completion.text, tools, after=prompt)
-        # Outside of calls it writes what it draws, the beginning of another turn too.
-        assert {fault.kind for fault in reply.faults} <= {"text-after-end"}
+        assert not reply.faults
         for call in reply.calls:
             calls += 1
             assert isinstance(call.arguments, dict)
